@@ -1,0 +1,1 @@
+"""The identity provider of the licence platform; this package itself imports nothing."""

@@ -1,0 +1,109 @@
+"""The catalogue of audit events: one typed function each, keyword-only ids, no secret and no personal data.
+
+Each function adds its row to the caller's transaction. `reason` is a stable code, never a sentence.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from idp.audit.models import AuditEvent
+from idp.audit.origin import current
+from idp.db import session
+
+
+def _write(event: str, now: datetime, *, detail: dict[str, Any] | None = None, **ids: Any) -> None:
+    origin = current.get()
+    row = AuditEvent(at=now, event=event, request_id=origin.request_id, network=origin.network, operator=origin.operator, detail=detail or {}, **ids)
+    session.add(row)
+
+
+# --- sign-in and sessions -------------------------------------------------------------------------------------------------------------------
+
+
+def signin_refused(now: datetime, *, account_id: int | None, reason: str) -> None:
+    """A step of a sign-in was refused; `account_id` only where exactly one account was meant."""
+    _write("signin.refused", now, account_id=account_id, detail={"reason": reason})
+
+
+def signin_locked(now: datetime, *, account_id: int | None, seconds: int, scope: str) -> None:
+    """Wrong passwords in a row locked (`scope`: device or account) for `seconds`."""
+    _write("signin.locked", now, account_id=account_id, detail={"seconds": seconds, "scope": scope})
+
+
+def session_started(now: datetime, *, account_id: int, session_id: int, amr: list[str]) -> None:
+    """A sign-in was completed."""
+    _write("session.started", now, account_id=account_id, session_id=session_id, detail={"amr": amr})
+
+
+def session_ended(now: datetime, *, account_id: int, session_id: int, reason: str) -> None:
+    """A session ended (signed_out, idle, absolute, password_changed, other_account, …)."""
+    _write("session.ended", now, account_id=account_id, session_id=session_id, detail={"reason": reason})
+
+
+# --- accounts -------------------------------------------------------------------------------------------------------------------------------
+
+
+def password_changed(now: datetime, *, account_id: int, reason: str, old_hashes: int) -> None:
+    """A new password was set; `old_hashes` former hashes died with it."""
+    _write("account.password.changed", now, account_id=account_id, detail={"reason": reason, "old_hashes": old_hashes})
+
+
+def password_rehashed(now: datetime, *, account_id: int, old_hashes: int) -> None:
+    """A strong old password became the platform password (R56); `old_hashes` former hashes died."""
+    _write("account.password.rehashed", now, account_id=account_id, detail={"old_hashes": old_hashes})
+
+
+def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
+    """The person gave contacts (unproven); `kinds` of mobile, email."""
+    _write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
+
+
+# --- imports and merging --------------------------------------------------------------------------------------------------------------------
+
+
+def register_imported(now: datetime, *, kind: str, accepted: int, rejected: int) -> None:
+    """A register (enterprises, ekeys) was imported."""
+    _write("register.imported", now, detail={"kind": kind, "accepted": accepted, "rejected": rejected})
+
+
+def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, rejected: int) -> None:
+    """A dump of an old system was imported into legacy_rows."""
+    _write("legacy.imported", now, detail={"run": run_id, "system": system, "accepted": accepted, "rejected": rejected})
+
+
+def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int, run_id: int, systems: list[str]) -> None:
+    """Legacy rows became, or joined, one account."""
+    _write("legacy.merged", now, account_id=account_id, enterprise_id=enterprise_id, detail={"run": run_id, "systems": systems})
+
+
+# --- the OpenID Provider --------------------------------------------------------------------------------------------------------------------
+
+
+def client_changed(now: datetime, *, client_id: str, change: str) -> None:
+    """A client was added, updated, disabled or the like."""
+    _write("oidc.client.changed", now, client_id=client_id, detail={"change": change})
+
+
+def signing_key_changed(now: datetime, *, kid: str, change: str) -> None:
+    """A signing key was made, became current, retired or was withdrawn."""
+    _write("oidc.key.changed", now, detail={"kid": kid, "change": change})
+
+
+def client_refused(now: datetime, *, client_id: str | None, reason: str) -> None:
+    """A client failed to prove itself, or showed something it may not."""
+    _write("oidc.client.refused", now, client_id=client_id, detail={"reason": reason})
+
+
+def authorized(now: datetime, *, account_id: int, session_id: int, client_id: str, scope: str) -> None:
+    """An authorization code left for a client."""
+    _write("oidc.authorized", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
+
+
+def tokens_issued(now: datetime, *, account_id: int | None, client_id: str, grant_id: int | None, scope: str) -> None:
+    """Tokens left for a client."""
+    _write("oidc.tokens.issued", now, account_id=account_id, client_id=client_id, detail={"grant": grant_id, "scope": scope})
+
+
+def grant_ended(now: datetime, *, account_id: int | None, client_id: str, grant_id: int, reason: str) -> None:
+    """A grant ended (code_replayed, signed_out, password_changed, …)."""
+    _write("oidc.grant.ended", now, account_id=account_id, client_id=client_id, detail={"grant": grant_id, "reason": reason})

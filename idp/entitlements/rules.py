@@ -1,0 +1,84 @@
+"""Which account may use what, now (R33, R34, R66, R73, D15). Read at each sign-in, each token and whenever the hall is shown."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+
+from idp.accounts.models import AccountKey
+from idp.db import session
+from idp.entitlements.models import BusinessSystem, Entitlement
+from idp.key_register.models import EKey, EKeyLicence
+
+
+@dataclass(frozen=True)
+class Right:
+    """One system on the account's module page. `reason` says why it is locked; None = open."""
+
+    system: str
+    reason: str | None
+
+    @property
+    def open(self) -> bool:
+        """Whether the system may be entered now."""
+        return self.reason is None
+
+
+def key_fault(status: str, expires: date | None, today: date) -> str | None:
+    """Why a listed key gives no right today; the office's word and the date both count (D15)."""
+    if status == "revoked":
+        return "key_revoked"
+    if status == "expired" or (expires is not None and expires < today):
+        return "key_expired"
+    return None if status == "active" else "key_revoked"
+
+
+def _from_keys(account_id: int, today: date) -> dict[str, str | None]:
+    """System → fault of the best key that was opened for it."""
+    statement = (
+        select(EKeyLicence.system, EKey.status, EKey.expires)
+        .join(EKey, EKey.serial == EKeyLicence.serial)
+        .join(AccountKey, AccountKey.serial == EKey.serial)
+        .where(AccountKey.account_id == account_id)
+    )
+    found: dict[str, str | None] = {}
+    for system, status, expires in session.execute(statement):
+        fault = key_fault(status, expires, today)
+        found[system] = None if fault is None or found.get(system, fault) is None else fault
+    return found
+
+
+def _decided(account_id: int) -> dict[str, set[str]]:
+    states: dict[str, set[str]] = {}
+    for system, state in session.execute(select(Entitlement.system, Entitlement.state).where(Entitlement.account_id == account_id)):
+        states.setdefault(system, set()).add(state)
+    return states
+
+
+def _judge(code: str, right_from: str, licensed: dict[str, str | None], states: set[str]) -> Right | None:
+    # D15: a disabled row takes its system's right, even if the key lists it
+    if "blocked" in states:
+        return None
+    if right_from == "approval":
+        reason = None
+        if "approved" not in states:
+            return None
+    elif code in licensed:
+        reason = licensed[code]
+    else:
+        return None
+    # R62: a sensitive right of a merged account waits for one proof
+    return Right(code, reason or ("awaiting_proof" if "held" in states else None))
+
+
+def rights(account_id: int, today: date) -> list[Right]:
+    """The modules of an account in the order of the register of systems, open and locked ones."""
+    licensed, decided = _from_keys(account_id, today), _decided(account_id)
+    systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).order_by(BusinessSystem.position))
+    judged = (_judge(code, right_from, licensed, decided.get(code, set())) for code, right_from in systems)
+    return [right for right in judged if right is not None]
+
+
+def open_systems(account_id: int, today: date) -> set[str]:
+    """Codes of the systems the account may enter now: what `licence:<system>` scopes are cut to."""
+    return {right.system for right in rights(account_id, today) if right.open}

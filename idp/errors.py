@@ -1,0 +1,48 @@
+"""The error families. Expected refusals are values with a stable code, never exceptions.
+
+Exception
+└── IdpError                 everything this product raises on purpose
+    ├── ConfigurationError   the process must not start; names the setting
+    ├── BadInput             a file or argument an operator gave; names file, line, field
+    └── RequestBroken        a request no page of ours could have made; becomes a 4xx page
+"""
+
+from dataclasses import dataclass
+
+
+class IdpError(Exception):
+    """Root of the errors that this product raises on purpose."""
+
+
+class ConfigurationError(IdpError):
+    """A setting is missing, wrong or dangerous; the text names it."""
+
+
+@dataclass
+class BadInput(IdpError):
+    """What an operator gave cannot be used. Nothing was written.
+
+    `file`, `line` (1 = first line) and `field` say where, `reason` what and what to do.
+    """
+
+    reason: str
+    file: str | None = None
+    line: int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        """The place and the reason in one line, e.g. `export.csv:7: 企业代码: unknown`."""
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        return ": ".join(part for part in (place, self.field, self.reason) if part)
+
+
+@dataclass
+class RequestBroken(IdpError):
+    """A request that none of our pages makes; `code` picks the words, `status` is a 4xx."""
+
+    code: str
+    status: int = 400
+
+    def __str__(self) -> str:
+        """The stable code."""
+        return self.code

@@ -1,0 +1,88 @@
+"""Start, find, touch and end sessions. Plain values only; every function but `find` runs inside a transaction."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from idp import opaque_tokens
+from idp.audit import catalogue as audit
+from idp.db import session as db_session
+from idp.db import spend_once
+from idp.sessions.models import Session, SessionClient
+
+TOUCH_EVERY = timedelta(seconds=60)
+
+# app.py wires what must follow an end in the same commit (the OP ends grants and enqueues logout tokens).
+OnEnd = Callable[[Session, datetime], None]
+
+
+def start(account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int) -> tuple[Session, str]:
+    """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret."""
+    secret = opaque_tokens.make()
+    times = {f"{factor}_at": at for factor, at in factors.items()}
+    end = now + timedelta(seconds=absolute_seconds)
+    digest = opaque_tokens.digest(secret)
+    row = Session(account_id=account_id, epoch=epoch, secret_digest=digest, started_at=now, used_at=now, absolute_end=end, **times)
+    db_session.add(row)
+    db_session.flush()
+    audit.session_started(now, account_id=account_id, session_id=row.id, amr=sorted(factors))
+    return row, secret
+
+
+def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime) -> str:
+    """The same account again in the same browser: the record stays, factors and the cookie's secret are new."""
+    secret = opaque_tokens.make()
+    row.secret_digest, row.epoch, row.used_at = opaque_tokens.digest(secret), epoch, now
+    for factor, at in factors.items():
+        setattr(row, f"{factor}_at", at)
+    audit.session_started(now, account_id=row.account_id, session_id=row.id, amr=sorted(factors))
+    return secret
+
+
+def find(secret: str, now: datetime, idle_seconds: int) -> Session | None:
+    """The live session behind a cookie; None if unknown, ended, idle too long or over (R77)."""
+    row = db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret)))
+    if row is None or row.ended_at or now >= row.absolute_end or now >= row.used_at + timedelta(seconds=idle_seconds):
+        return None
+    return row
+
+
+def touch_due(row: Session, now: datetime) -> bool:
+    """Whether a person's activity is worth a write: at most once a minute."""
+    return now - row.used_at >= TOUCH_EVERY
+
+
+def touch(session_id: int, now: datetime) -> None:
+    """The person was active; polling and prompt=none must not come here (R77)."""
+    db_session.execute(update(Session).where(Session.id == session_id, Session.used_at < now).values(used_at=now))
+
+
+def end(row: Session, reason: str, now: datetime, on_end: OnEnd) -> bool:
+    """End one session, once; False if it was over already."""
+    won = spend_once(update(Session).where(Session.id == row.id, Session.ended_at.is_(None)).values(ended_at=now, end_reason=reason))
+    if won:
+        audit.session_ended(now, account_id=row.account_id, session_id=row.id, reason=reason)
+        on_end(row, now)
+    return won
+
+
+def end_all(account_id: int, reason: str, now: datetime, on_end: OnEnd, keep: int | None = None) -> int:
+    """End every live session of an account but `keep`; returns how many."""
+    rows = db_session.scalars(select(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))).all()
+    return sum(end(row, reason, now, on_end) for row in rows if row.id != keep)
+
+
+def sid_for(session_id: int, client_id: str) -> str:
+    """The `sid` of this session at this client, made at first use (OIDC Back-Channel Logout §2.1)."""
+    found = db_session.get(SessionClient, (session_id, client_id))
+    if found is not None:
+        return found.sid
+    row = SessionClient(session_id=session_id, client_id=client_id, sid=opaque_tokens.make())
+    try:
+        with db_session.begin_nested():
+            db_session.add(row)
+    except IntegrityError:  # another tab was first
+        return db_session.get_one(SessionClient, (session_id, client_id)).sid
+    return row.sid

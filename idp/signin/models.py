@@ -1,0 +1,29 @@
+"""The table of sign-in transactions."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from idp.db import Base
+
+
+class SignInTransaction(Base):
+    """One sign-in under way, bound to one browser. `facts` is all that `needed(tx, now)` of a step may read.
+
+    `return_to` is a local path that the server made, never a parameter. `completed_at` is set once; a completed transaction only redirects.
+    """
+
+    __tablename__ = "signin_transactions"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    browser_digest: Mapped[str] = mapped_column(String(64))
+    return_to: Mapped[str] = mapped_column(String(500))
+    client_name: Mapped[str] = mapped_column(String(200), default="")
+    login_hint: Mapped[str] = mapped_column(String(200), default="")
+    account_id: Mapped[int | None]
+    facts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    completed_at: Mapped[datetime | None]

@@ -1,0 +1,274 @@
+"""What every request passes: trusted proxy, host check, access declaration, CSRF, headers, error pages.
+
+A view declares who may come in (`@access.anyone`, `@access.person`, `@access.protocol`, `@access.asset`); a view without a declaration
+answers 500 in tests and never ships (tests/test_architecture.py walks the routes).
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import Flask, Response, current_app, g, redirect, render_template, request
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import opaque_tokens
+from idp.adapters import Adapters
+from idp.errors import RequestBroken
+from idp.settings import Settings
+
+View = TypeVar("View", bound=Callable[..., Any])
+MAX_BODY_BYTES = 256 * 1024
+MAX_URL_CHARACTERS = 32 * 1024
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What one process holds: settings, the outside world, the master secret."""
+
+    settings: Settings
+    adapters: Adapters
+    secret: str
+
+
+def runtime() -> Runtime:
+    """The running app's Runtime."""
+    return cast("Runtime", current_app.extensions["idp"])
+
+
+def now() -> datetime:
+    """The present moment by the process's clock; views pass it on to rules."""
+    return runtime().adapters.clock.now()
+
+
+# --- who comes in ---------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who a request comes from: ids only."""
+
+    account_id: int
+    session_id: int
+
+
+class Access:
+    """Decorators by which a view declares who may come in; outermost under the route."""
+
+    def _declare(self, kind: str, view: View) -> View:
+        view.__dict__["access"] = kind
+        return view
+
+    def anyone(self, view: View) -> View:
+        """A page for everybody; its forms carry a CSRF token."""
+        return self._declare("anyone", view)
+
+    def person(self, view: View) -> View:
+        """Only with a live session; others are led to sign-in and back."""
+        return self._declare("person", view)
+
+    def protocol(self, view: View) -> View:
+        """An OAuth endpoint: authenticates its callers itself, no CSRF token."""
+        return self._declare("protocol", view)
+
+    def asset(self, view: View) -> View:
+        """Public bytes without a person in them: no cookie, no page, may be cached."""
+        return self._declare("asset", view)
+
+
+access = Access()
+
+
+def principal() -> Principal | None:
+    """Who is signed in, if anybody. Loaded once a request by the function that app.py wires."""
+    if "principal" not in g:
+        g.principal = current_app.extensions["idp_principal"]()
+    return cast("Principal | None", g.principal)
+
+
+def signed_in() -> Principal:
+    """The person of a view that declared `@access.person`."""
+    found = principal()
+    if found is None:
+        raise RequestBroken("signin_needed", 401)
+    return found
+
+
+def declared(app: Flask, endpoint: str | None) -> str | None:
+    """The access kind of an endpoint; Flask's own static files count as assets."""
+    if endpoint == "static":
+        return "asset"
+    return cast("str | None", getattr(app.view_functions.get(endpoint or ""), "access", None))
+
+
+def _guard() -> BaseResponse | None:
+    """Length, CSRF and access, before any view runs."""
+    if len(request.full_path) > MAX_URL_CHARACTERS:
+        raise RequestBroken("too_long", 414)
+    if request.endpoint is None:
+        return None  # 404 and 405 speak for themselves
+    kind = declared(current_app, request.endpoint)
+    if kind is None:
+        raise RuntimeError(f"{request.endpoint} declares no access")
+    if kind in ("anyone", "person") and request.method not in ("GET", "HEAD", "OPTIONS"):
+        _same_origin()
+        csrf.protect()
+    if kind == "person" and principal() is None:
+        return redirect(current_app.extensions["idp_signin_path"](request.full_path if request.method == "GET" else "/"), 303)
+    return None
+
+
+def _same_origin() -> None:
+    """A browser that names a foreign Origin is not on our page, whatever token it shows."""
+    origin = request.headers.get("Origin")
+    if origin and origin != runtime().settings.issuer:
+        raise RequestBroken("csrf", 403)
+
+
+# --- the network ----------------------------------------------------------------------------------------------------------------------------
+
+
+class TrustedProxy:
+    """X-Forwarded-For, -Proto and -Host count only from the configured proxies; from anyone else they are dropped."""
+
+    FORWARDED = ("HTTP_FORWARDED", *(f"HTTP_X_FORWARDED_{part}" for part in ("FOR", "PROTO", "HOST", "PORT", "PREFIX")))
+
+    def __init__(self, inner: WSGIApplication, networks: tuple[str, ...]) -> None:
+        """Wrap `inner`; `networks` are addresses or CIDR networks."""
+        self.inner = inner
+        self.behind = ProxyFix(inner, x_for=1, x_proto=1, x_host=1)
+        self.networks = [ip_network(network) for network in networks]
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        """Decide by the socket's own address."""
+        if self.trusts(environ.get("REMOTE_ADDR", "")):
+            return self.behind(environ, start_response)
+        for name in self.FORWARDED:
+            environ.pop(name, None)
+        return self.inner(environ, start_response)
+
+    def trusts(self, address: str) -> bool:
+        """Whether `address` is one of the configured proxies."""
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.networks)
+
+
+def network_of(address: str | None) -> str:
+    """The unit that limits count by: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
+    return str(parsed)
+
+
+def caller_network() -> str:
+    """Keyed digest of the caller's network; what limits and audit may keep of an address."""
+    return opaque_tokens.keyed_digest(runtime().secret, "network", network_of(request.remote_addr))[:32]
+
+
+# --- headers --------------------------------------------------------------------------------------------------------------------------------
+
+
+def origin_of(url: str) -> str:
+    """scheme://host[:port] of a URL, for the CSP."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def allow_form_action(*urls: str) -> None:
+    """Let this page's forms end, after redirects, at the origins of `urls` (pages.md rule 12)."""
+    g.form_action = [*g.get("form_action", []), *(origin_of(url) for url in urls)]
+
+
+def _csp() -> str:
+    form_action = " ".join(["'self'", *dict.fromkeys(g.get("form_action", []))])
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; worker-src 'self'; "
+        f"base-uri 'none'; frame-ancestors 'none'; form-action {form_action}"
+    )
+
+
+def _headers(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _csp())
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["X-Frame-Options"] = "DENY"
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    if runtime().settings.https:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+    if declared(current_app, request.endpoint) != "asset":
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    return response
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def error_page(code: str, status: int) -> tuple[str, int]:
+    """The page for `code`, with the 问题编号 of this request and a way on."""
+    return render_template("error.html", code=code, status=status, request_id=g.get("request_id", "")), status
+
+
+def _broken(error: RequestBroken) -> tuple[str, int]:
+    return error_page(error.code, error.status)
+
+
+def _http(error: HTTPException) -> tuple[str, int] | HTTPException:
+    if error.response is not None or error.code is None or error.code < 400:
+        return error
+    return error_page(f"http_{error.code}", error.code)
+
+
+def _csrf(_error: CSRFError) -> tuple[str, int]:
+    return error_page("csrf", 403)
+
+
+def _bug(error: Exception) -> tuple[str, int]:
+    current_app.logger.error("request %s failed", g.get("request_id"), exc_info=error)
+    return error_page("http_500", 500)
+
+
+def init_app(app: Flask, settings: Settings, secret: str) -> None:
+    """Wire all of it. The browser cookie (Flask's session) holds only the browser's id and its CSRF token."""
+    prefix = "__Host-" if settings.https else ""
+    app.config.update(
+        SECRET_KEY=opaque_tokens.derived_key(secret, "browser-cookie"),
+        SESSION_COOKIE_NAME=f"{prefix}browser",
+        SESSION_COOKIE_SECURE=settings.https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        TRUSTED_HOSTS=[settings.issuer_host],
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # the Origin check above stands in for the Referer one
+    )
+    csrf.init_app(app)
+
+    @app.before_request
+    def _number() -> None:
+        g.request_id = secrets.token_hex(5)
+
+    app.before_request(_guard)
+    app.after_request(_headers)
+    app.register_error_handler(RequestBroken, _broken)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _bug)
+    app.wsgi_app = TrustedProxy(app.wsgi_app, settings.trusted_proxy)  # type: ignore[method-assign]  # Flask's documented way to wrap
