@@ -68,7 +68,8 @@ session = cast("scoped_session[Session]", db.session)
 def init_app(app: Flask, settings: Settings) -> None:
     """Bind the app to `settings.database` and set the ground rules of each connection."""
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": not settings.database.startswith("sqlite")}
+    # statements' values (names, hashes) stay out of error texts and logs
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"hide_parameters": True, "pool_pre_ping": not settings.database.startswith("sqlite")}
     app.config["SQLALCHEMY_RECORD_QUERIES"] = False
     if settings.database.startswith("sqlite:///"):
         _private_file(Path(settings.database.removeprefix("sqlite:///")))

@@ -12,7 +12,8 @@ from idp.db import Base
 class SignInTransaction(Base):
     """One sign-in under way, bound to one browser. `facts` is all that `needed(tx, now)` of a step may read.
 
-    `return_to` is a local path that the server made, never a parameter. `completed_at` is set once; a completed transaction only redirects.
+    `return_to` and `cancel_to` are local paths that the server made, never parameters; cancel_to is "" where there is nobody to say no to.
+    `form_action` are the origins where the redirects after a form may end (CSP). `completed_at` is set once; then it only redirects.
     """
 
     __tablename__ = "signin_transactions"
@@ -20,6 +21,8 @@ class SignInTransaction(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     browser_digest: Mapped[str] = mapped_column(String(64))
     return_to: Mapped[str] = mapped_column(String(500))
+    cancel_to: Mapped[str] = mapped_column(String(500), default="")
+    form_action: Mapped[list[str]] = mapped_column(default=list)
     client_name: Mapped[str] = mapped_column(String(200), default="")
     login_hint: Mapped[str] = mapped_column(String(200), default="")
     account_id: Mapped[int | None]
