@@ -1,0 +1,182 @@
+"""The pages of one business system, and how it signs a person in.
+
+`/` shows who is signed in, or a button · `/login` starts at once (OIDC Core §4: also from the platform's hall, with `iss`) · `/callback` ends it ·
+`/logout` (POST) signs out here and at the platform · `/signed-out` is where the platform sends the person afterwards.
+"""
+
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+
+from authlib.integrations.base_client import MismatchingStateError, OAuthError
+from flask import Blueprint, Flask, Response, current_app, redirect, render_template, request, session, url_for
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from requests import RequestException
+from werkzeug.wrappers import Response as BaseResponse
+
+from clients.relying_party import access_tokens
+from clients.relying_party.provider import SKEW_SECONDS, Distrusted, Provider, connect
+from clients.relying_party.registration import Registration
+from clients.relying_party.signed_in import Memory
+
+# a business system asks again after this long, whatever the platform's session does
+SIGNED_IN_SECONDS = 8 * 3600
+log = logging.getLogger(__name__)
+pages = Blueprint("pages", __name__)
+
+
+def _system() -> Registration:
+    found: Registration = current_app.extensions["registration"]
+    return found
+
+
+def _provider() -> Provider:
+    found: Provider = current_app.extensions["provider"]
+    return found
+
+
+def _memory() -> Memory:
+    found: Memory = current_app.extensions["memory"]
+    return found
+
+
+def _person() -> dict[str, Any] | None:
+    found: dict[str, Any] | None = _memory().get(session.get("handle", ""))
+    return found
+
+
+@pages.get("/")
+def home() -> str:
+    """The system's page for whoever is signed in here, or the way in."""
+    person = _person()
+    return render_template("page.html", person=person) if person else render_template("welcome.html", signed_out=False)
+
+
+@pages.get("/login")
+def login() -> BaseResponse | tuple[str, int]:
+    """Start the code flow with PKCE, state and nonce."""
+    # OIDC Core §4: an initiator may only name the issuer that we know; where it wants to land afterwards is ours to say
+    if request.args.get("iss", _provider().issuer) != _provider().issuer:
+        return _failed("issuer", 400)
+    hint = request.args.get("login_hint", "")[:200]
+    try:
+        answer: BaseResponse = _provider().authorize_redirect(url_for("pages.callback", _external=True), **({"login_hint": hint} if hint else {}))
+    except (RequestException, ValueError, Distrusted):
+        log.exception("%s: the platform does not answer", _system().system)
+        return _failed("platform", 502)
+    return answer
+
+
+@pages.get("/callback")
+def callback() -> BaseResponse | tuple[str, int]:
+    """Check what came back, take the tokens, remember the person."""
+    # RFC 9207 §2.4: an answer of another issuer goes nowhere, error or not
+    if request.args.get("iss") != _provider().issuer:
+        return _failed("issuer", 400)
+    state = _provider().framework.get_state_data(session, request.args.get("state", ""))
+    # RFC 6749 §10.12: an answer that nobody here asked for
+    if state is None:
+        return _failed("state", 400)
+    if request.args.get("error"):
+        return _answered_no(request.args["error"])
+    try:
+        person = _received()
+    except (OAuthError, MismatchingStateError, JoseError, RequestException, ValueError, KeyError, Distrusted):
+        log.exception("%s: sign-in refused", _system().system)
+        return _failed("token", 400)
+    if _system().licence_scope not in person["scopes"]:
+        return render_template("refused.html"), 403
+    _memory().delete(session.get("handle", ""))
+    session.clear()
+    session["handle"] = _memory().keep(person, SIGNED_IN_SECONDS)
+    return redirect(url_for("pages.home"), 303)
+
+
+def _received() -> dict[str, Any]:
+    """Tokens for the code, checked; claims of the ID token and of userinfo about the same person."""
+    provider = _provider()
+    token = provider.authorize_access_token(claims_options=provider.claims_options(), leeway=SKEW_SECONDS)
+    claims = token["userinfo"]
+    scopes = access_tokens.scopes(provider, token["access_token"], _system().resource)
+    told = provider.userinfo(token=token)
+    # OIDC Core §5.3.2: userinfo of somebody else must not be used
+    if told["sub"] != claims["sub"]:
+        raise Distrusted("userinfo is about another person")
+    licences = sorted(scope.removeprefix("licence:") for scope in scopes if scope.startswith("licence:"))
+    return {"claims": dict(claims), "told": dict(told), "scopes": sorted(scopes), "licences": licences, "id_token": token["id_token"]}
+
+
+def _answered_no(error: str) -> tuple[str, int]:
+    _provider().framework.clear_state_data(session, request.args.get("state", ""))
+    if error == "access_denied":
+        return render_template("refused.html"), 403
+    return _failed("answer", 400)
+
+
+@pages.post("/logout")
+def logout() -> BaseResponse | tuple[str, int]:
+    """Sign out here, then at the platform (OIDC RP-Initiated Logout)."""
+    # the Lax cookie keeps foreign sites out; the Origin check keeps neighbours on other ports out
+    if request.headers.get("Origin", _system().origin) != _system().origin:
+        return _failed("origin", 403)
+    person = _person()
+    _memory().delete(session.get("handle", ""))
+    session.clear()
+    if person is None:
+        return redirect(url_for("pages.home"), 303)
+    try:
+        back = url_for("pages.signed_out", _external=True)
+        answer: BaseResponse = _provider().logout_redirect(back, id_token_hint=person["id_token"], client_id=_system().client_id)
+    except (RequestException, ValueError, Distrusted):
+        log.exception("%s: the platform does not answer", _system().system)
+        return redirect(url_for("pages.signed_out"), 303)
+    answer.status_code = 303
+    return answer
+
+
+@pages.get("/signed-out")
+def signed_out() -> str:
+    """The end of a sign-out."""
+    return render_template("welcome.html", signed_out=True)
+
+
+def _failed(code: str, status: int) -> tuple[str, int]:
+    return render_template("failed.html", code=code), status
+
+
+def _headers(response: Response) -> Response:
+    issuer: str = current_app.extensions["provider"].issuer
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' {issuer}"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    if request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def create_app(registration: Registration, issuer: str, *, secret: str | None = None, key: ECKey | None = None) -> Flask:
+    """The Flask app of one business system; `secret` or `key` as its registration's token_endpoint_auth_method says."""
+    app = Flask("clients.relying_party", root_path=str(Path(__file__).parent))
+    https = registration.origin.startswith("https:")
+    app.config.update(
+        SECRET_KEY=secrets.token_bytes(32),
+        # cookies are shared over ports: each system has a name of its own
+        SESSION_COOKIE_NAME=f"{'__Host-' if https else ''}{registration.system}",
+        SESSION_COOKIE_SECURE=https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SERVER_NAME=registration.origin.partition("://")[2],
+        PREFERRED_URL_SCHEME=registration.origin.partition("://")[0],
+        MAX_CONTENT_LENGTH=16 * 1024,
+    )
+    memory = Memory()
+    app.extensions.update(registration=registration, memory=memory)
+    app.extensions["provider"] = connect(app, registration, issuer, secret, key, memory)
+    app.register_blueprint(pages)
+    app.after_request(_headers)
+    app.context_processor(lambda: {"system": registration, "page": registration.page, "platform": issuer})
+    return app
