@@ -107,6 +107,6 @@ def public_jwk(key: ECKey) -> dict[str, str]:
 
 def for_platform(registration: Registration, key: ECKey) -> str:
     """The registration as TOML with the public key in it; holds no secret."""
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in registration.client.items()]
+    lines = [f"{json.dumps(name)} = {json.dumps(value, ensure_ascii=False)}" for name, value in registration.client.items()]
     lines += ["", "[[jwks.keys]]", *(f"{name} = {json.dumps(value)}" for name, value in public_jwk(key).items())]
     return "\n".join(lines) + "\n"
