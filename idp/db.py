@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import flask_migrate
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Connection, CursorResult, DateTime, Dialect, Engine, MetaData, Update, event
@@ -22,6 +23,7 @@ from idp.settings import Settings
 
 WRITE = {"idp_write": True}
 BUSY_TIMEOUT_MS = 10_000
+MIGRATIONS = Path(__file__).parent / "migrations"
 NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -74,8 +76,14 @@ def init_app(app: Flask, settings: Settings) -> None:
     if settings.database.startswith("sqlite:///"):
         _private_file(Path(settings.database.removeprefix("sqlite:///")))
     db.init_app(app)
+    flask_migrate.Migrate(app, db, MIGRATIONS)  # gives `idp db …` as well
     with app.app_context():
         _ground_rules(db.engine)
+
+
+def upgrade() -> None:
+    """Bring the database, an empty one too, to the newest revision; many processes at once are fine. Not inside a transaction."""
+    flask_migrate.upgrade()
 
 
 def _private_file(file: Path) -> None:
