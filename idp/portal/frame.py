@@ -1,0 +1,69 @@
+"""What every page has around it: the links of this installation, the language switch, the words of an error.
+
+Given to all templates, whoever renders them, as `site`, `language_switch`, `error_text`, `page_words` and the filter `when`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from babel.dates import format_datetime
+from flask import Flask, request
+from flask_babel import get_locale, gettext
+
+from idp.adapters import BEIJING
+from idp.errors import Refusal
+from idp.i18n import TAGS
+from idp.settings import Settings
+
+TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a page may say of the installation; links are "" where the operator set none (D14)."""
+
+    service_telephone: str
+    issuer: str
+    key_application_url: str
+    driver_url: str
+    code_lookup_url: str
+
+
+def language_switch(lang: str) -> str:
+    """The link to this very page in `lang` (BCP 47), query kept (R78).
+
+    Only the query is named: a path that begins with `//` would lead to another host.
+    """
+    kept = [(key, value) for key, value in request.args.items(multi=True) if key != "ui_locales"]
+    return "?" + urlencode([*kept, ("ui_locales", lang)])
+
+
+def when(moment: datetime) -> str:
+    """Day and time in Beijing, in the page's language."""
+    language = "zh" if str(get_locale()).startswith("zh") else "en"
+    return str(format_datetime(moment, TIME_PATTERN[language], tzinfo=BEIJING, locale=language))
+
+
+def _known(code: str, fallback: str) -> str:
+    return code if gettext(code) != code else fallback
+
+
+def error_text(problem: Refusal) -> str:
+    """The words of a refusal; a code without words gives the general ones, never a bare code."""
+    values = {name: when(value) if isinstance(value, datetime) else value for name, value in problem.args.items()}
+    return str(gettext(_known(f"error.{problem.code}", "error.other"), **values))
+
+
+def page_words(code: str) -> str:
+    """The words of an error page."""
+    return str(gettext(_known(f"error_page.{code}", "error_page.other")))
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the frame to every template of the app."""
+    site = Site(settings.service_telephone, settings.issuer, settings.key_application_url, settings.driver_url, settings.code_lookup_url)
+    app.jinja_env.globals.update(
+        site=site, language_switch=language_switch, error_text=error_text, page_words=page_words, languages=tuple(TAGS.values())
+    )
+    app.jinja_env.filters["when"] = when

@@ -1,0 +1,71 @@
+"""What the hall shows of an account: its enterprise, and its modules as the rights stand now (R31–R34, R66, R73)."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+
+from idp.accounts.models import Account
+from idp.db import session
+from idp.entitlements import rules
+from idp.entitlements.models import BusinessSystem
+
+# Drawn in static/icons/; a system added later without one of these gets the general icon.
+ICONS = ("export", "import", "auto_import", "mech_electrical", "dual_use", "agri_quota", "fertiliser_quota", "textile_origin")
+GENERAL_ICON = "general"
+
+
+@dataclass(frozen=True)
+class Module:
+    """One business system on the module page. `reason` None = open; `start_url` "" = nowhere to go yet."""
+
+    code: str
+    name: str
+    name_en: str
+    short_name: str
+    short_name_en: str
+    icon: str
+    reason: str | None
+    start_url: str
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who stands in the hall."""
+
+    username: str
+    enterprise: str
+    enterprise_en: str
+    code: str
+    uscc: str
+
+
+def person(account_id: int) -> Person:
+    """The account as the hall names it."""
+    account = session.get_one(Account, account_id)
+    firm = account.enterprise
+    return Person(account.canonical_name, firm.name, firm.name_en, firm.code or "", firm.uscc or "")
+
+
+def modules(account_id: int, today: date) -> list[Module]:
+    """The account's modules in the register's order: those it has a right to, open or locked, and nothing else."""
+    systems = {system.code: system for system in session.scalars(select(BusinessSystem))}
+    return [_module(systems[right.system], right.reason) for right in rules.rights(account_id, today)]
+
+
+def module(account_id: int, code: str, today: date) -> Module | None:
+    """One of the account's modules; None if it is not its own."""
+    return next((found for found in modules(account_id, today) if found.code == code), None)
+
+
+def _module(system: BusinessSystem, reason: str | None) -> Module:
+    return Module(
+        code=system.code,
+        name=system.name,
+        name_en=system.name_en,
+        short_name=system.short_name,
+        short_name_en=system.short_name_en,
+        icon=system.icon if system.icon in ICONS else GENERAL_ICON,
+        reason=reason,
+        start_url=system.start_url if system.start_url.startswith(("https://", "http://")) else "",
+    )
