@@ -4,8 +4,11 @@ create_app() receives one Adapters; production fills it from the settings, tests
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Protocol
+
+# China has one time zone and no summer time; a fixed offset needs no zone database.
+BEIJING = timezone(timedelta(hours=8))
 
 
 class Clock(Protocol):

@@ -1,16 +1,33 @@
 """All wiring on one screen: create_app() and the tables it reads. The only module that knows every feature."""
 
-from flask import Flask, g, request
+import secrets
+
+from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, web
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
+from idp.captcha import views as captcha_views
 from idp.messages import console
+from idp.portal import frame
+from idp.portal import views as portal_views
 from idp.sessions import cookie, lifecycle
 from idp.settings import Settings, load, master_secret
+from idp.signin import steps
+from idp.signin import views as signin_views
+from idp.signin.flow import Step
+from idp.signin.views import entry
 
-BLUEPRINTS: tuple[str, ...] = ()
+BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, captcha_views.pages, portal_views.pages)
+
+# The order of the sign-in; the hub takes the first that is still needed.
+STEPS = (
+    Step("password", steps.password_needed),
+    Step("choose", steps.choose_needed),
+    Step("change", steps.change_needed),
+    Step("contacts", steps.contacts_needed),
+)
 
 
 def adapters_for(_settings: Settings) -> Adapters:
@@ -20,18 +37,27 @@ def adapters_for(_settings: Settings) -> Adapters:
 
 def load_principal() -> web.Principal | None:
     """Request → Principal: the live session behind the cookie, of an account that still may be signed in (epoch, status, enterprise)."""
-    runtime = web.runtime()
-    secret = cookie.read(request, cookie.SESSION, runtime.settings.https)
-    found = lifecycle.find(secret, web.now(), runtime.settings.session_idle_seconds) if secret else None
+    settings, now = web.runtime().settings, web.now()
+    secret = cookie.read(request, cookie.SESSION, settings.https)
+    found = lifecycle.find(secret, now, settings.session_idle_seconds) if secret else None
     if found is None:
         return None
     account = db.session.get(Account, found.account_id)
     if account is None or account.epoch != found.epoch or account.status != "active" or account.enterprise.status != "active":
         return None
+    # R77: pages of a person are activity; protocol endpoints decide for themselves
+    if web.declared_here() == "person" and lifecycle.touch_due(found, now):
+        with db.transaction():
+            lifecycle.touch(found.id, now)
     return web.Principal(account.id, found.id)
 
 
-def _origin() -> None:
+HOOKS = web.Hooks(load_principal=load_principal, signin_path=entry.begin, session_ended=lambda _session, _now: None, steps=STEPS)
+
+
+def _number() -> None:
+    """Give the request its 问题编号 and tell the audit where its events come from."""
+    g.request_id = secrets.token_hex(5)
     current.set(Origin(request_id=g.request_id, network=web.caller_network()))
 
 
@@ -40,10 +66,12 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     settings = settings or load()
     secret = master_secret(settings)
     app = Flask("idp")
-    app.extensions["idp"] = web.Runtime(settings, adapters or adapters_for(settings), secret)
-    app.extensions["idp_principal"] = load_principal
+    app.extensions["idp"] = web.Runtime(settings, adapters or adapters_for(settings), secret, HOOKS)
     db.init_app(app, settings)
     i18n.init_app(app, settings.https)
+    app.before_request(_number)
     web.init_app(app, settings, secret)
-    app.before_request(_origin)
+    frame.init_app(app, settings)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     return app

@@ -1,4 +1,4 @@
-"""The error families. Expected refusals are values with a stable code, never exceptions.
+"""The error families. Expected refusals are values (`Refusal`) with a stable code, never exceptions.
 
 Exception
 └── IdpError                 everything this product raises on purpose
@@ -7,7 +7,9 @@ Exception
     └── RequestBroken        a request no page of ours could have made; becomes a 4xx page
 """
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 
 class IdpError(Exception):
@@ -46,3 +48,12 @@ class RequestBroken(IdpError):
     def __str__(self) -> str:
         """The stable code."""
         return self.code
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An expected "no", as a value: the stable code of its sentence, the form field it is about ("" = the whole form), numbers for the words."""
+
+    code: str
+    field: str = ""
+    args: dict[str, Any] = dataclasses.field(default_factory=dict)

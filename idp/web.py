@@ -4,10 +4,9 @@ A view declares who may come in (`@access.anyone`, `@access.person`, `@access.pr
 answers 500 in tests and never ships (tests/test_architecture.py walks the routes).
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
@@ -20,7 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import opaque_tokens
-from idp.adapters import Adapters
+from idp.adapters import BEIJING, Adapters
 from idp.errors import RequestBroken
 from idp.settings import Settings
 
@@ -31,12 +30,27 @@ csrf = CSRFProtect()
 
 
 @dataclass(frozen=True)
+class Hooks:
+    """What app.py wires, so that lower packages reach higher ones without importing them.
+
+    `load_principal` reads who is signed in · `signin_path(path)` opens a sign-in that comes back to `path` · `session_ended(session, now)` runs
+    in the commit that ends a session · `steps` is the order of the sign-in.
+    """
+
+    load_principal: Callable[[], "Principal | None"]
+    signin_path: Callable[[str], str]
+    session_ended: Callable[[Any, datetime], None]
+    steps: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Runtime:
-    """What one process holds: settings, the outside world, the master secret."""
+    """What one process holds: settings, the outside world, the master secret, the hooks."""
 
     settings: Settings
     adapters: Adapters
     secret: str
+    hooks: Hooks
 
 
 def runtime() -> Runtime:
@@ -47,6 +61,11 @@ def runtime() -> Runtime:
 def now() -> datetime:
     """The present moment by the process's clock; views pass it on to rules."""
     return runtime().adapters.clock.now()
+
+
+def today() -> date:
+    """The present day in China, by which licences and keys begin and end."""
+    return now().astimezone(BEIJING).date()
 
 
 # --- who comes in ---------------------------------------------------------------------------------------------------------------------------
@@ -88,9 +107,9 @@ access = Access()
 
 
 def principal() -> Principal | None:
-    """Who is signed in, if anybody. Loaded once a request by the function that app.py wires."""
+    """Who is signed in, if anybody; loaded once a request."""
     if "principal" not in g:
-        g.principal = current_app.extensions["idp_principal"]()
+        g.principal = runtime().hooks.load_principal()
     return cast("Principal | None", g.principal)
 
 
@@ -109,6 +128,11 @@ def declared(app: Flask, endpoint: str | None) -> str | None:
     return cast("str | None", getattr(app.view_functions.get(endpoint or ""), "access", None))
 
 
+def declared_here() -> str | None:
+    """The access kind of the present request."""
+    return declared(current_app, request.endpoint)
+
+
 def _guard() -> BaseResponse | None:
     """Length, CSRF and access, before any view runs."""
     if len(request.full_path) > MAX_URL_CHARACTERS:
@@ -122,7 +146,7 @@ def _guard() -> BaseResponse | None:
         _same_origin()
         csrf.protect()
     if kind == "person" and principal() is None:
-        return redirect(current_app.extensions["idp_signin_path"](request.full_path if request.method == "GET" else "/"), 303)
+        return redirect(runtime().hooks.signin_path(request.full_path.rstrip("?") if request.method == "GET" else "/"), 303)
     return None
 
 
@@ -210,7 +234,7 @@ def _headers(response: Response) -> Response:
     response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if runtime().settings.https:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
-    if declared(current_app, request.endpoint) != "asset":
+    if declared_here() != "asset":
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
     return response
@@ -260,10 +284,6 @@ def init_app(app: Flask, settings: Settings, secret: str) -> None:
         WTF_CSRF_SSL_STRICT=False,  # the Origin check above stands in for the Referer one
     )
     csrf.init_app(app)
-
-    @app.before_request
-    def _number() -> None:
-        g.request_id = secrets.token_hex(5)
 
     app.before_request(_guard)
     app.after_request(_headers)

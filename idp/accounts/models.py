@@ -13,7 +13,8 @@ from idp.key_register.models import EKey
 class Account(Base):
     """One person's account (D10). `sub` is random and never reused (D11); `epoch` grows with whatever must end every grant.
 
-    `user_class` 1–4 as in R17 and R56 · `status` active | disabled · `password_hash` the platform password (argon2id), None until it is set.
+    `user_class` 1–4 as in R17 and R56 · `status` active | disabled · `password_hash` the platform password (argon2id), None until it is set ·
+    `contacts_given_at` when the person confirmed contacts, `contacts_put_off_at` when they first put that off (R57).
     """
 
     __tablename__ = "accounts"
@@ -32,7 +33,8 @@ class Account(Base):
     mobile_proven_at: Mapped[datetime | None]
     email: Mapped[str | None] = mapped_column(String(254))
     email_proven_at: Mapped[datetime | None]
-    contacts_asked_at: Mapped[datetime | None]
+    contacts_given_at: Mapped[datetime | None]
+    contacts_put_off_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
@@ -91,6 +93,18 @@ class FormerPassword(Base):
     scheme: Mapped[str] = mapped_column(String(32))
     encoding: Mapped[str] = mapped_column(String(16), default="utf-8")
     sealed_hash: Mapped[str] = mapped_column(String(600))
+    enabled: Mapped[bool] = mapped_column(default=True)
+
+
+class ImportedContact(Base):
+    """A contact (`kind` mobile | email) that an old system had for a row of this account, unproven (R59, R63); `enabled` as the row is."""
+
+    __tablename__ = "imported_contacts"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    value: Mapped[str] = mapped_column(String(254), primary_key=True)
+    system: Mapped[str] = mapped_column(String(40), primary_key=True)
     enabled: Mapped[bool] = mapped_column(default=True)
 
 

@@ -3,7 +3,7 @@
 https issuer → `__Host-` and Secure; http on loopback → the same names without either (cookies are shared over ports).
 """
 
-from flask import Request, Response
+from werkzeug.wrappers import Request, Response
 
 SESSION, DEVICE = "session", "device"
 DEVICE_SECONDS = 400 * 24 * 3600

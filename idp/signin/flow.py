@@ -73,7 +73,9 @@ def next_step(steps: Sequence[Step], row: SignInTransaction, now: datetime) -> S
 
 
 def record(row: SignInTransaction, **facts: Any) -> None:
-    """Add facts to the transaction (JSON values)."""
+    """Add facts to the transaction (JSON values); the row is read again and held first, so that two requests at once lose nothing."""
+    session.flush()
+    session.refresh(row, with_for_update=True)
     row.facts = {**row.facts, **facts}
 
 

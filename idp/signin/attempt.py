@@ -1,0 +1,189 @@
+"""One try at the password: who may try, and what a right or wrong one does. Three moves: `admit` · credentials.prove · `passed` / `refused`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from idp import limits
+from idp.accounts import credentials, directory, lockout, password_policy
+from idp.accounts.credentials import Candidate, Proof
+from idp.accounts.models import Account
+from idp.audit import catalogue as audit
+from idp.captcha import rules as captcha
+from idp.db import session
+from idp.errors import Refusal
+from idp.settings import Settings
+from idp.signin import flow
+from idp.signin.models import SignInTransaction
+
+CAPTCHA_FROM_FAILURE = 3
+REFUSE_FACTOR = 10
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What the form held."""
+
+    name: str
+    password: str
+    captcha_id: str
+    captcha: str
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """The try may go on: these accounts claim the name, these counters were charged."""
+
+    candidates: list[Candidate]
+    subjects: list[str]
+
+
+def numbers(settings: Settings) -> lockout.Numbers:
+    """The lock-out numbers in force."""
+    return lockout.Numbers(settings.lockout_tries, settings.lockout_seconds, settings.lockout_max_seconds, settings.lockout_account_tries)
+
+
+def _network_rules(settings: Settings) -> tuple[limits.Rule, limits.Rule]:
+    minute = limits.Rule("signin.failures.minute", settings.failures_per_ip_minute, 60)
+    return minute, limits.Rule("signin.failures.hour", settings.failures_per_ip_hour, 3600)
+
+
+def asks_captcha(row: SignInTransaction, network: str, settings: Settings, now: datetime) -> bool:
+    """Whether the page shows a captcha before a name is typed (D16)."""
+    if settings.captcha == "always" or row.facts.get("failures", 0) >= CAPTCHA_FROM_FAILURE - 1:
+        return True
+    return any(not limits.peek(rule, network, now).allowed for rule in _network_rules(settings))
+
+
+def _network_refuses(network: str, settings: Settings, now: datetime) -> bool:
+    """Ten times the number of failures from one network: no captcha helps any more."""
+    return any(limits.peek(rule, network, now).count >= REFUSE_FACTOR * rule.most for rule in _network_rules(settings))
+
+
+def _too_long(typed: Typed, settings: Settings) -> bool:
+    return len(typed.password) > settings.password_typed_max_characters or len(typed.name) > directory.MAX_TYPED_CHARACTERS
+
+
+def _missing(typed: Typed) -> Refusal | None:
+    if not typed.name.strip():
+        return Refusal("username_missing", "username")
+    return None if typed.password else Refusal("password_missing", "password")
+
+
+@dataclass(frozen=True)
+class Right:
+    """A right password: what it opens, and its argon2id hash where one is needed (`needs_hash`)."""
+
+    proofs: Sequence[Proof]
+    typed: str
+    new_hash: str | None
+
+
+def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings: Settings, secret: str, now: datetime) -> Admitted | Refusal:
+    """First move, in a transaction: network, form, captcha (spent whatever follows), lock; charges the counters before the password is looked at."""
+    if _network_refuses(caller.network, settings, now):
+        return Refusal("too_many")
+    missing = _missing(typed)
+    if missing:
+        return missing
+    accounts = directory.candidates(typed.name)
+    subjects = lockout.subjects(accounts, typed.name, secret)
+    asked = asks_captcha(row, caller.network, settings, now) or lockout.recent_failures(subjects, caller, now) >= CAPTCHA_FROM_FAILURE - 1
+    # R60: single use; a missing answer is a wrong one
+    if asked and not captcha.check(typed.captcha_id, row.id, typed.captcha, secret, now):
+        flow.record(row, failures=max(row.facts.get("failures", 0), CAPTCHA_FROM_FAILURE - 1))
+        return Refusal("captcha_wrong", "captcha")
+    # threats F: a lock looks the same for names that nobody has; the password is not looked at
+    locked = lockout.charge(subjects, caller, numbers(settings), now)
+    if locked:
+        audit.signin_refused(now, account_id=_only(accounts), reason="locked")
+        return Refusal("locked", args={"until": locked})
+    # D6: nothing longer than the ceiling is hashed, and the answer is that of a wrong password
+    if _too_long(typed, settings):
+        return refused(row, Admitted([], subjects), caller, settings, now)
+    return Admitted(credentials.load(accounts), subjects)
+
+
+def _only(accounts: Sequence[Account]) -> int | None:
+    return accounts[0].id if len(accounts) == 1 else None
+
+
+def refused(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, settings: Settings, now: datetime) -> Refusal:
+    """The password fitted nobody: count it, answer alike for every reason (R61)."""
+    for rule in _network_rules(settings):
+        limits.take(rule, caller.network, now)
+    flow.record(row, failures=row.facts.get("failures", 0) + 1)
+    locked = lockout.wrong(admitted.subjects, caller, numbers(settings), now)
+    only = admitted.candidates[0].account_id if len(admitted.candidates) == 1 else None
+    audit.signin_refused(now, account_id=only, reason="password")
+    return Refusal("locked", args={"until": locked}) if locked else Refusal("credentials")
+
+
+def needs_hash(proofs: Sequence[Proof], typed: str, settings: Settings) -> bool:
+    """Whether the typed password may become the platform password (R56) or must be hashed with today's cost."""
+    weak = password_policy.is_weak(typed, settings.password_min_characters, settings.password_max_characters)
+    return any(proof.outdated or (proof.former and not weak) for proof in proofs)
+
+
+def _fact(account: Account, reason: str | None, now: datetime, deferral: timedelta) -> dict[str, object]:
+    """What the later steps need to know of one account."""
+    proven = account.mobile_proven_at or account.email_proven_at
+    waiting = account.contacts_put_off_at is not None and now < account.contacts_put_off_at + deferral
+    contacts_due = not proven and account.contacts_given_at is None and not (waiting and reason is None)
+    return {"epoch": account.epoch, "change_due": reason, "contacts_due": contacts_due}
+
+
+def _settle(account: Account, proof: Proof, right: Right, settings: Settings, now: datetime) -> str | None:
+    """Keep a strong old password as the platform password (R56), renew an outdated hash; returns why a change is due, if it is."""
+    weak = password_policy.is_weak(right.typed, settings.password_min_characters, settings.password_max_characters)
+    reason = credentials.change_reason(account, proof, weak)
+    if right.new_hash and proof.former and reason is None and account.password_hash is None:
+        credentials.keep_typed(account, right.new_hash, now)
+    elif right.new_hash and proof.outdated:
+        account.password_hash = right.new_hash
+    return reason
+
+
+def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, right: Right, settings: Settings, now: datetime) -> Refusal | None:
+    """The password was right: remember it in the transaction. Refusal = the account may not be used, and its owner may know why (D15)."""
+    lockout.right(admitted.subjects, caller)
+    owned = [(session.get_one(Account, proof.account_id, populate_existing=True), proof) for proof in right.proofs]
+    usable = [(account, proof) for account, proof in owned if account.status == "active" and account.enterprise.status == "active"]
+    if not usable:
+        code = "account_disabled" if owned[0][0].status != "active" else "enterprise_cancelled"
+        audit.signin_refused(now, account_id=owned[0][0].id, reason=code)
+        return Refusal(code)
+    deferral = timedelta(days=settings.contact_proof_days)
+    facts = {str(a.id): _fact(a, _settle(a, proof, right, settings, now), now, deferral) for a, proof in usable}
+    flow.record(row, password_at=now.isoformat(), choices=facts)
+    if len(facts) == 1:
+        choose(row, next(iter(facts)))
+    return None
+
+
+def choose(row: SignInTransaction, account_id: str) -> bool:
+    """Settle which of the fitting accounts is meant (D9); False if it was none of them."""
+    facts = row.facts.get("choices", {}).get(account_id)
+    if facts is None:
+        return False
+    row.account_id = int(account_id)
+    flow.record(row, **facts)
+    return True
+
+
+def admit_old(subjects: list[str], typed: str, candidate: Candidate, caller: lockout.Caller, settings: Settings, now: datetime) -> Admitted | Refusal:
+    """The old password typed once more within a sign-in: charged like any other try."""
+    if not typed or len(typed) > settings.password_typed_max_characters:
+        return Refusal("old_password_wrong", "password")
+    locked = lockout.charge(subjects, caller, numbers(settings), now)
+    return Refusal("locked", args={"until": locked}) if locked else Admitted([candidate], subjects)
+
+
+def settle_old(row: SignInTransaction, admitted: Admitted, right: bool, caller: lockout.Caller, settings: Settings, now: datetime) -> Refusal | None:
+    """What came of it; a right one counts as typed now."""
+    if right:
+        lockout.right(admitted.subjects, caller)
+        flow.record(row, password_at=now.isoformat())
+        return None
+    refusal = refused(row, admitted, caller, settings, now)
+    return refusal if refusal.code == "locked" else Refusal("old_password_wrong", "password")

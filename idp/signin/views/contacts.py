@@ -1,0 +1,93 @@
+"""The step that asks for mobile number and e-mail (R29, R57, R63, D21)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from flask import render_template, request
+
+from idp import opaque_tokens, web
+from idp.accounts import contacts as rules
+from idp.accounts.imported_contacts import former_contacts
+from idp.accounts.models import Account
+from idp.db import session, transaction
+from idp.errors import Refusal
+from idp.signin import contacts_step
+from idp.signin.models import SignInTransaction
+from idp.signin.views import bp, hub
+
+KEY_CHARACTERS = 12
+MASKS = {"mobile": rules.mask_mobile, "email": rules.mask_email}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A contact that an old system held; the form names it by `key`."""
+
+    kind: str
+    key: str
+    value: str
+
+    @property
+    def value_masked(self) -> str:
+        """As the page shows it."""
+        return MASKS[self.kind](self.value)
+
+
+def _known(account_id: int) -> list[Known]:
+    """What the old systems held, each distinct value once."""
+    return [Known(c.kind, opaque_tokens.digest(c.value)[:KEY_CHARACTERS], c.value) for c in former_contacts(account_id)]
+
+
+def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], status: int = 200) -> tuple[str, int]:
+    settings, account = web.runtime().settings, session.get_one(Account, row.account_id)
+    days = settings.contact_proof_days
+    page = render_template(
+        "signin/contacts.html",
+        transaction=row,
+        form=form,
+        choices=_known(account.id),
+        errors=errors,
+        deferral_days=days,
+        may_defer=contacts_step.may_put_off(account, web.now(), timedelta(days=days)),
+    )
+    return page, status
+
+
+def _form() -> dict[str, str]:
+    return {name: request.form.get(name, "") for name in ("mobile", "email", "mobile_choice", "email_choice")}
+
+
+def _value(form: dict[str, str], kind: str, known: list[Known]) -> str:
+    """What was typed, else the chosen contact of an old system."""
+    chosen = next((c.value for c in known if c.kind == kind and c.key == form[f"{kind}_choice"]), "")
+    return form[kind].strip() or chosen
+
+
+@bp.get("/signin/<transaction_id>/contacts", endpoint="contacts")
+@web.access.anyone
+@hub.step_page("contacts")
+def show(row: SignInTransaction) -> tuple[str, int]:
+    """The form; the contacts of the old systems stand masked as choices (R63)."""
+    known = _known(session.get_one(Account, row.account_id).id)
+    first = {kind: next((k.key for k in known if k.kind == kind), "") for kind in MASKS}
+    return _page(row, {"mobile": "", "email": "", "mobile_choice": first["mobile"], "email_choice": first["email"]}, [])
+
+
+@bp.post("/signin/<transaction_id>/contacts", endpoint="contacts_post")
+@web.access.anyone
+@hub.step_page("contacts")
+def submit(row: SignInTransaction) -> Any:
+    """Note the contacts, or put it off for some days."""
+    deferral, form = timedelta(days=web.runtime().settings.contact_proof_days), _form()
+    if request.form.get("action") == "later":
+        with transaction():
+            done = contacts_step.put_off(row, web.now(), deferral)
+        return hub.lead_on(row) if done else _page(row, form, [Refusal("contacts_missing", "mobile")], 422)
+    known = _known(row.account_id or 0)
+    found = rules.read(_value(form, "mobile", known), _value(form, "email", known))
+    if isinstance(found, list):
+        return _page(row, form, found, 422)
+    with transaction():
+        contacts_step.given(row, found, web.now())
+    return hub.lead_on(row)

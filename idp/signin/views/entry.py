@@ -1,0 +1,78 @@
+"""Where a sign-in begins and ends: /login, the old address, the hub, sign-out."""
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import web
+from idp.db import session, transaction
+from idp.sessions import cookie, lifecycle
+from idp.sessions.models import Session
+from idp.signin import browser, flow
+from idp.signin.models import SignInTransaction
+from idp.signin.views import bp, hub
+
+# D12: IE and IE mode cannot render the pages; they get one that says what to do
+OLD_BROWSERS = ("MSIE ", "Trident/")
+
+
+def begin(return_to: str) -> str:
+    """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to."""
+    with transaction():
+        life = web.runtime().settings.signin_seconds
+        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life)
+    return url_for("signin.continue_", transaction_id=transaction_id)
+
+
+@bp.before_app_request
+def old_browser() -> str | None:
+    """D12: plain HTML for IE, on pages only."""
+    kind = web.declared_here()
+    if kind in ("anyone", "person") and any(mark in request.user_agent.string for mark in OLD_BROWSERS):
+        return render_template("old_browser.html")
+    return None
+
+
+@bp.get("/login")
+@bp.get("/loginCorp.html", endpoint="login_corp")
+@web.access.anyone
+def login() -> BaseResponse:
+    """R4, R83: the address of the manual and its old spelling. Who is signed in already stands in the hall."""
+    if web.principal() is not None:
+        return redirect("/hall", 303)
+    return redirect(begin("/hall"), 303)
+
+
+@bp.get("/signin/<transaction_id>")
+@web.access.anyone
+def continue_(transaction_id: str) -> BaseResponse | tuple[str, int]:
+    """The hub: on to the step that is next."""
+    row = flow.find(transaction_id, browser.secret(), web.now())
+    return hub.lead_on(row) if isinstance(row, SignInTransaction) else hub.expired()
+
+
+@bp.get("/signout")
+@web.access.anyone
+def ask_signout() -> str:
+    """Ask before signing out; a link alone signs nobody out."""
+    return render_template("signin/signout.html" if web.principal() else "signin/signed_out.html")
+
+
+@bp.post("/signout")
+@web.access.anyone
+def signout() -> BaseResponse:
+    """End this browser's session and show that it is over."""
+    present = web.principal()
+    if present is not None:
+        with transaction():
+            row = session.get_one(Session, present.session_id)
+            lifecycle.end(row, "signed_out", web.now(), web.runtime().hooks.session_ended)
+    answer = redirect(url_for("signin.signed_out"), 303)
+    cookie.clear(answer, cookie.SESSION, web.runtime().settings.https)
+    return answer
+
+
+@bp.get("/signed-out")
+@web.access.anyone
+def signed_out() -> str:
+    """The literal words "signed out" stand on this page in English."""
+    return render_template("signin/signed_out.html")

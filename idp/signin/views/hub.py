@@ -1,0 +1,98 @@
+"""What every page of the sign-in shares: find the transaction, lead to the next step, finish."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import opaque_tokens, web
+from idp.accounts import lockout
+from idp.db import transaction
+from idp.sessions import cookie
+from idp.signin import browser, finish, flow
+from idp.signin.models import SignInTransaction
+
+Page = Callable[[SignInTransaction], Any]
+
+
+def caller() -> lockout.Caller:
+    """Where this request comes from, for the counters."""
+    device = _device()
+    return lockout.Caller(opaque_tokens.digest(device) if device else "", web.caller_network())
+
+
+def _device() -> str:
+    return cookie.read(request, cookie.DEVICE, web.runtime().settings.https)
+
+
+def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
+    """Give a page its transaction, if this is the step it is at; anything else is led on, never into a dead end (R84)."""
+
+    def decorate(page: Page) -> Callable[[str], Any]:
+        @wraps(page)
+        def view(transaction_id: str) -> Any:
+            row = flow.find(transaction_id, browser.secret(), web.now())
+            if not isinstance(row, SignInTransaction):
+                return expired()
+            if request.method == "POST" and request.form.get("action") == "deny" and row.cancel_to:
+                return redirect(row.cancel_to, 303)
+            if row.completed_at or _current(row) != step:
+                return lead_on(row)
+            web.allow_form_action(*row.form_action)
+            return page(row)
+
+        return view
+
+    return decorate
+
+
+def _current(row: SignInTransaction) -> str | None:
+    step = flow.next_step(web.runtime().hooks.steps, row, web.now())
+    return step.name if step else None
+
+
+def expired() -> tuple[str, int]:
+    """登录页面已过期, with a way to begin again."""
+    return render_template("signin/expired.html", restart_url=url_for("signin.login"), cancel_to=""), 410
+
+
+def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
+    """To the next step; when all are passed, sign in and go back to where the person came from."""
+    if row.completed_at:
+        return _again(row)
+    step = _current(row)
+    if step:
+        return redirect(url_for(f"signin.{step}", transaction_id=row.id), 303)
+    return _finish(row)
+
+
+def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
+    now, runtime = web.now(), web.runtime()
+    before, device = web.principal(), _device() or opaque_tokens.make()
+    with transaction():
+        account = finish.usable(row)
+        secret = None
+        if account is not None:
+            present_id = before.session_id if before else None
+            secret = finish.finish(row, account, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
+            lockout.forgive(account.id, lockout.Caller(opaque_tokens.digest(device), web.caller_network()), now)
+    return expired() if account is None else _back(row, secret, device)
+
+
+def _again(row: SignInTransaction) -> BaseResponse:
+    """A completed transaction only leads back to where the person came from."""
+    secret = None
+    if web.principal() is None:
+        with transaction():
+            secret = finish.repeat(row, web.now())
+    return _back(row, secret, _device())
+
+
+def _back(row: SignInTransaction, secret: str | None, device: str) -> BaseResponse:
+    answer, https = redirect(row.return_to, 303), web.runtime().settings.https
+    if secret:
+        cookie.write(answer, cookie.SESSION, secret, https)
+        cookie.write(answer, cookie.DEVICE, device, https)
+    return answer
