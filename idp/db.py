@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 import flask_migrate
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, CursorResult, DateTime, Dialect, Engine, MetaData, Update, event
+from sqlalchemy import Connection, CursorResult, DateTime, Dialect, Engine, Insert, MetaData, Update, event
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -133,13 +133,13 @@ def transaction() -> Iterator[Session]:
         session.info.pop("writing", None)
 
 
-def spend_once(update: Update) -> bool:
-    """Run one conditional UPDATE that marks a single-use item; True for the one caller who won.
+def spend_once(statement: Update | Insert) -> bool:
+    """Run one conditional UPDATE that marks a single-use item (or an INSERT … ON CONFLICT DO NOTHING); True for the one caller who won.
 
     The statement's WHERE must hold the whole condition (digest, owner, `spent_at IS NULL`, `expires_at > now`), so that of two
     requests at once exactly one sees a changed row. The only way here to use something up.
     """
-    result = session.execute(update.execution_options(synchronize_session=False))
+    result = session.execute(statement.execution_options(synchronize_session=False))
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
 
