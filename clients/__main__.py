@@ -4,6 +4,7 @@ Both take `--state DIR` (0700: the systems' private keys) and `--first-port N`, 
 """
 
 import argparse
+import logging
 import signal
 import threading
 from pathlib import Path
@@ -32,6 +33,7 @@ def _server(system: Registration, issuer: str, state: Path) -> BaseWSGIServer:
 
 def serve(systems: list[Registration], issuer: str, state: Path) -> None:
     """Serve every system on its own port until SIGTERM or SIGINT."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     servers = [_server(system, issuer, state) for system in systems]
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

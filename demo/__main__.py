@@ -1,0 +1,145 @@
+"""Prepare once, start both processes, say where everything is, end cleanly.
+
+What was prepared is stamped with a digest of all that it was made from, so that a second start only starts. `IDP_…` variables are passed on;
+the data directory is `.state/demo/platform` unless IDP_DATA_DIR says otherwise.
+"""
+
+import argparse
+import csv
+import os
+import signal
+import sys
+import threading
+import time
+import tomllib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from demo import preparation
+from demo.processes import Child, Failed, running, wait_until_up
+
+ROOT = Path(__file__).parent.parent
+ISSUER = "http://127.0.0.1:8000"
+SYSTEMS_PORT = 8001
+# one account of each of the three classes of the manual: system, name there, how it is typed at the platform
+ACCOUNTS = (
+    ("export", "beijing", "{code}-{name}", "出口、进口（同一把电子钥匙，两个旧密码均可首次登录）"),
+    ("mech_electrical", "jidian_strong", "{name}", "机电产品进口单证（原用户名、原密码）"),
+    ("dual_use", "liangyong", "{name}", "两用物项（管制应用的用户名）"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this demo lives: its folder, the platform's address, the port it listens on, the first port of the systems."""
+
+    state: Path
+    issuer: str
+    port: int
+    systems_port: int
+
+    def environment(self) -> dict[str, str]:
+        """What the platform's processes see."""
+        return {"IDP_DATA_DIR": str(self.state / "platform"), "IDP_ISSUER": self.issuer, "PYTHONUNBUFFERED": "1", **os.environ}
+
+
+def _listening_port(issuer: str) -> int:
+    """The issuer's own port on loopback; behind a proxy 8000."""
+    host, _, port = issuer.partition("://")[2].rpartition(":")
+    return int(port) if host in ("127.0.0.1", "localhost") and port.isdigit() and issuer.startswith("http:") else 8000
+
+
+def _passwords() -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """(system, name) → enterprise code and old password, from the sample data."""
+    with (ROOT / "sample_data" / "legacy" / "passwords.csv").open(encoding="utf-8", newline="") as file:
+        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for row in csv.DictReader(file):
+            found.setdefault((row["system"], row["username"]), []).append((row["enterprise_code"], row["password"]))
+    return found
+
+
+def _addresses(place: Place) -> Table:
+    table = Table(title="地址 / Addresses", title_justify="left")
+    table.add_column("系统")
+    table.add_column("address", no_wrap=True)
+    table.add_row("商务部业务系统统一平台（登录）", f"{place.issuer}/loginCorp.html")
+    for number, (name, _code) in enumerate(systems()):
+        table.add_row(name, f"http://127.0.0.1:{place.systems_port + number}")
+    return table
+
+
+def systems() -> list[tuple[str, str]]:
+    """Name and code of each business system in the order of their ports."""
+    found: list[dict[str, Any]] = [tomllib.loads(file.read_text("utf-8")) for file in (ROOT / "clients").glob("*/client.toml")]
+    return [(one["client_name"], one["system"]) for one in sorted(found, key=lambda one: str(one["redirect_uris"]))]
+
+
+def _accounts() -> Table:
+    table = Table(title="试用账号 / Accounts to try (旧密码首次登录有效，登录后按提示设置新密码)", title_justify="left")
+    for column in ("用户名", "旧密码", "业务"):
+        table.add_column(column, no_wrap=column != "业务")
+    known = _passwords()
+    for system, name, form, business in ACCOUNTS:
+        code, password = known[system, name][0]
+        passwords = [password, *(known["import", name][0][1:] if system == "export" else ())]
+        table.add_row(form.format(code=code, name=name), " 或 ".join(passwords), business)
+    return table
+
+
+def _say(place: Place, console: Console, started: float) -> None:
+    console.print(_addresses(place), _accounts(), sep="\n")
+    console.print(f"用时 {time.monotonic() - started:.1f} 秒。Ctrl-C 结束；重新开始：删除 {place.state}。", markup=False, highlight=False)
+
+
+def _platform(place: Place) -> Child:
+    server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(place.port)]
+    threads = ["--workers", "1", "--blocking-threads", "4", "--log-level", "warning", "--no-ws"]
+    return Child("platform", [*server, *threads, "idp.wsgi:app"], place.environment())
+
+
+def _business_systems(place: Place) -> Child:
+    arguments = ["--state", str(place.state / "systems"), "--first-port", str(place.systems_port), "--issuer", place.issuer]
+    # strangers to the platform: none of its settings reach them
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
+    return Child("business systems", [sys.executable, "-m", "clients", "serve", *arguments], environment)
+
+
+def _run(place: Place) -> None:
+    started, console, done = time.monotonic(), Console(), threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: done.set())
+    preparation.prepare(ROOT, place.state, place.environment(), place.systems_port, [code for _name, code in systems()], console, done)
+    with ExitStack() as stack:
+        children = [stack.enter_context(running(child)) for child in (_platform(place), _business_systems(place))]
+        host = place.issuer.partition("://")[2]
+        wait_until_up(children[0], f"http://127.0.0.1:{place.port}/.well-known/openid-configuration", host, done)
+        wait_until_up(children[1], f"http://127.0.0.1:{place.systems_port}/", f"127.0.0.1:{place.systems_port}", done)
+        if not done.is_set():
+            _say(place, console, started)
+        while not done.wait(0.5):
+            for child in children:
+                child.must_be_running()
+
+
+def main() -> int:
+    """Read the command line; 0 after Ctrl-C, 1 with a message where something could not start."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--state", type=Path, default=ROOT / ".state" / "demo", help="folder of the demo's data")
+    parser.add_argument("--systems-port", type=int, default=SYSTEMS_PORT, help="port of the first business system")
+    given = parser.parse_args()
+    issuer = os.environ.get("IDP_ISSUER") or ISSUER
+    try:
+        _run(Place(given.state.absolute(), issuer, _listening_port(issuer), given.systems_port))
+    except Failed as error:
+        print(f"demo: {error}", file=sys.stderr)  # noqa: T201  # a command talks to its terminal
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
