@@ -102,6 +102,10 @@ def _platform(place: Place) -> Child:
     return Child("platform", [*server, *threads, "idp.wsgi:app"], place.environment())
 
 
+def _worker(place: Place) -> Child:
+    return Child("worker", [sys.executable, "-m", "idp.worker"], place.environment())
+
+
 def _business_systems(place: Place) -> Child:
     arguments = ["--state", str(place.state / "systems"), "--first-port", str(place.systems_port), "--issuer", place.issuer]
     # strangers to the platform: none of its settings reach them
@@ -115,7 +119,7 @@ def _run(place: Place) -> None:
         signal.signal(number, lambda *_: done.set())
     preparation.prepare(ROOT, place.state, place.environment(), place.systems_port, [code for _name, code in systems()], console, done)
     with ExitStack() as stack:
-        children = [stack.enter_context(running(child)) for child in (_platform(place), _business_systems(place))]
+        children = [stack.enter_context(running(child)) for child in (_platform(place), _business_systems(place), _worker(place))]
         host = place.issuer.partition("://")[2]
         wait_until_up(children[0], f"http://127.0.0.1:{place.port}/.well-known/openid-configuration", host, done)
         wait_until_up(children[1], f"http://127.0.0.1:{place.systems_port}/", f"127.0.0.1:{place.systems_port}", done)
