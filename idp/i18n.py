@@ -62,7 +62,7 @@ def _remember(response: Response) -> Response:
 def init_app(app: Flask, https: bool) -> None:
     """Wire Flask-Babel; templates get `lang` (BCP 47)."""
     app.config["BABEL_DEFAULT_LOCALE"] = DEFAULT
-    Babel(app, locale_selector=choose, default_domain=_PoDomain())
+    Babel(app, locale_selector=choose).domain_instance = _PoDomain()
 
     @app.before_request
     def _cookie_kind() -> None:

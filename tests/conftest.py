@@ -102,6 +102,7 @@ def letter_box() -> LetterBox:
 def app(settings: Settings, clock: FakeClock, letter_box: LetterBox) -> Iterator[Flask]:
     app = create_app(settings, Adapters(clock=clock, mail=letter_box.mail(), sms=letter_box.sms()))
     app.testing = True
+    app.config["SERVER_NAME"] = "127.0.0.1:8000"  # what Flask's test client calls; another host is refused
     yield app
     with app.app_context():
         _dispose()
