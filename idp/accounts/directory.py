@@ -13,7 +13,7 @@ MAX_TYPED_CHARACTERS = 160
 MAX_CANDIDATES = 4
 # U+2010–U+2015 dashes, minus, small and full-width hyphens, katakana long mark typed by Chinese input methods
 DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－ー"), "-")
-CODE_FORM = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})-(.+)$", re.IGNORECASE | re.DOTALL)
+CODE_FORM = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})\s*-(.+)$", re.IGNORECASE | re.DOTALL)
 
 
 def normalise(typed: str) -> str:

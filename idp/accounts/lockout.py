@@ -64,6 +64,11 @@ def _rows(subject: str, caller: Caller) -> list[PasswordFailures]:
     return list(session.scalars(statement.execution_options(populate_existing=True)))
 
 
+def _stale(row: PasswordFailures, now: datetime) -> bool:
+    """A day after the last try, or after the end of the last lock, nothing counts any more."""
+    return now - max(row.last_at, row.locked_until or row.last_at) >= FORGET_AFTER
+
+
 def locked_until(subjects_: Iterable[str], caller: Caller, now: datetime) -> datetime | None:
     """When this caller may try again, if it is locked now."""
     times = [row.locked_until for subject in subjects_ for row in _rows(subject, caller) if row.locked_until and row.locked_until > now]
@@ -73,7 +78,7 @@ def locked_until(subjects_: Iterable[str], caller: Caller, now: datetime) -> dat
 def recent_failures(subjects_: Iterable[str], caller: Caller, now: datetime) -> int:
     """Failures that still count for this caller; decides when the captcha asks (D16)."""
     rows = [row for subject in subjects_ for row in _rows(subject, caller) if row.scope != EVERYWHERE]
-    return max((row.failures + row.locks * 100 for row in rows if now - row.last_at < FORGET_AFTER), default=0)
+    return max((row.failures + row.locks * 100 for row in rows if not _stale(row, now)), default=0)
 
 
 def _charge_one(subject: str, scope: str, now: datetime) -> PasswordFailures:
@@ -82,7 +87,7 @@ def _charge_one(subject: str, scope: str, now: datetime) -> PasswordFailures:
     add = insert(PasswordFailures).values(subject=subject, scope=scope, failures=1, locks=0, last_at=now)
     session.execute(add.on_conflict_do_update(index_elements=["subject", "scope"], set_={"failures": PasswordFailures.failures + 1}))
     row = session.get_one(PasswordFailures, (subject, scope), populate_existing=True)
-    if now - row.last_at >= FORGET_AFTER:
+    if _stale(row, now):
         row.failures, row.locks = 1, 0
     row.last_at = now
     return row
@@ -99,15 +104,22 @@ def _lock(row: PasswordFailures, numbers: Numbers, now: datetime) -> datetime:
     return row.locked_until
 
 
+def _give_back(rows: Iterable[PasswordFailures]) -> None:
+    for row in rows:
+        row.failures = max(0, row.failures - 1)
+
+
 def charge(subjects_: Sequence[str], caller: Caller, numbers: Numbers, now: datetime) -> datetime | None:
     """Count one try *before* the password is looked at, so that tries at once cannot pass the limit together.
 
     None = look at it, then call `wrong` or `right`; otherwise the end of the lock, and the password must not be looked at.
     """
-    locked = locked_until(subjects_, caller, now)
-    if locked:
-        return locked
     rows = [_charge_one(subject, scope, now) for subject in subjects_ for scope in scopes(subject, caller)]
+    # looked at only now that the rows are held: another try at once may just have locked them
+    locked = [row.locked_until for row in rows if row.locked_until and row.locked_until > now]
+    if locked:
+        _give_back(rows)
+        return max(locked)
     return max((_lock(row, numbers, now) for row in rows if row.failures > _limit(row, numbers)), default=None)
 
 
@@ -119,8 +131,7 @@ def wrong(subjects_: Sequence[str], caller: Caller, numbers: Numbers, now: datet
 
 def right(subjects_: Sequence[str], caller: Caller) -> None:
     """The charged try was right: it is given back. The counters themselves start afresh only when the sign-in is completed."""
-    for row in (row for subject in subjects_ for row in _rows(subject, caller)):
-        row.failures = max(0, row.failures - 1)
+    _give_back([row for subject in subjects_ for row in _rows(subject, caller)])
 
 
 def forgive(account_id: int, caller: Caller, now: datetime) -> None:
