@@ -18,6 +18,7 @@ from idp.db import Base, db, transaction
 from idp.db import session as db_session
 from idp.settings import Settings
 from tests import postgres
+from tests.chromium import chromium as chromium  # a fixture for every folder
 from tests.fakes import FakeClock, LetterBox
 
 SECRET = "a8sd7f6g5h4j3k2l1q0w9e8r7t6y5u4i"

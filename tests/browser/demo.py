@@ -1,0 +1,103 @@
+"""The demo as `make demo` starts it, on free ports; and what a person's eyes read off a captcha."""
+
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from idp import opaque_tokens
+from idp.captcha.rules import PURPOSE
+
+ROOT = Path(__file__).parent.parent.parent
+SYSTEMS = 8
+PATIENCE_SECONDS = 120
+SECRET_NAMES = ("IDP_", "AUTHLIB_")
+
+
+def free_ports() -> int:
+    """The first of nine ports in a row that nobody listens on."""
+    start = 18_000 + os.getpid() % 1000 * 20
+    for first in range(start, start + 20_000, SYSTEMS + 1):
+        if all(_free(port) for port in range(first, first + SYSTEMS + 1)):
+            return first
+    raise AssertionError("no free ports")
+
+
+def _free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One demo: its folder and its first port (the platform's; the business systems follow)."""
+
+    state: Path
+    port: int
+
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def system(self, number: int) -> str:
+        """Address of the business system number 1 to 8."""
+        return f"http://127.0.0.1:{self.port + number}"
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "demo", "--state", str(self.state), "--systems-port", str(self.port + 1)]
+
+    def environment(self) -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_NAMES)}
+        return {**clean, "IDP_ISSUER": self.issuer}
+
+    def restore(self, prepared: Path) -> None:
+        """Start over from a copy of the prepared state."""
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.copytree(prepared, self.state)
+
+    @contextmanager
+    def running(self) -> Iterator["Started"]:
+        """Start, wait for the table of addresses, end as Ctrl-C ends it."""
+        started = time.monotonic()
+        out = self.state.with_suffix(".log")
+        with out.open("w+") as log:
+            process = subprocess.Popen(
+                self.command(), env=self.environment(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+            try:
+                _wait_for_table(process, out)
+                yield Started(process, out, time.monotonic() - started)
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(20)
+
+    def read_captcha(self, challenge_id: str) -> str:
+        """What the picture shows, unsealed with the platform's own secret."""
+        with closing(sqlite3.connect(self.state / "platform" / "idp.db")) as database:
+            row = database.execute("SELECT sealed_answer FROM captcha_challenges WHERE id = ?", (challenge_id,)).fetchone()
+        return opaque_tokens.unseal((self.state / "platform" / "secret.key").read_text().strip(), PURPOSE, row[0])
+
+
+@dataclass(frozen=True)
+class Started:
+    """A demo that answers: its process, its output, how long it took."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    seconds: float
+
+
+def _wait_for_table(process: subprocess.Popen[bytes], out: Path) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while "Ctrl-C" not in (said := out.read_text("utf-8")):
+        assert process.poll() is None, said
+        assert time.monotonic() < end, said
+        time.sleep(0.05)

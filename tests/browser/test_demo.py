@@ -1,0 +1,61 @@
+"""`make demo` itself: what it says, how quickly it comes back, how it ends."""
+
+import subprocess
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.browser.demo import ROOT, SYSTEMS, Demo
+
+pytestmark = pytest.mark.slow
+SECOND_START_SECONDS = 3
+
+
+def _status(port: int, path: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_it_says_where_everything_is_and_ends_cleanly(prepared: tuple[Demo, Path]) -> None:
+    demo, copy = prepared
+    demo.restore(copy)
+    with demo.running() as started:
+        said = started.log.read_text("utf-8")
+        for number in range(1, SYSTEMS + 1):
+            assert demo.system(number) in said
+            assert _status(demo.port + number, "/") == 200
+        assert f"{demo.issuer}/loginCorp.html" in said
+        assert _status(demo.port, "/.well-known/openid-configuration") == 200
+        for shown in ("0441987654321-beijing", "Export2018pass", "import-old-8", "jidian_strong", "liangyong"):
+            assert shown in said
+    assert started.process.returncode == 0
+    assert started.seconds < SECOND_START_SECONDS, "nothing is prepared twice"
+    for number in range(SYSTEMS + 1):
+        with pytest.raises(ConnectionRefusedError):
+            _status(demo.port + number, "/")
+
+
+def test_a_wrong_setting_is_said_and_nothing_stays_behind(prepared: tuple[Demo, Path], tmp_path: Path) -> None:
+    demo, _copy = prepared
+    broken = Demo(tmp_path / "state", demo.port)
+    environment = {**broken.environment(), "IDP_CODE_SECONDS": "0"}
+    ended = subprocess.run(broken.command(), env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert "IDP_CODE_SECONDS" in ended.stderr
+    assert not (tmp_path / "state" / "stamp").exists()
+
+
+def test_the_systems_see_no_setting_of_the_platform(prepared: tuple[Demo, Path]) -> None:
+    demo, copy = prepared
+    demo.restore(copy)
+    with demo.running() as started:
+        pid = started.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        seen = [Path(f"/proc/{pid}/environ").read_bytes() for pid in children if b"clients" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(seen) == 1
+        assert b"IDP_" not in seen[0]
+        assert b"AUTHLIB_INSECURE" not in seen[0]
