@@ -4,17 +4,18 @@ import secrets
 
 from flask import Blueprint, Flask, g, request
 
-from idp import db, i18n, web
+from idp import db, i18n, limits, web
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
+from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
 from idp.messages import console
 from idp.portal import frame
 from idp.portal import views as portal_views
 from idp.sessions import cookie, lifecycle
 from idp.settings import Settings, load, master_secret
-from idp.signin import steps
+from idp.signin import flow, steps
 from idp.signin import views as signin_views
 from idp.signin.flow import Step
 from idp.signin.views import entry
@@ -28,6 +29,9 @@ STEPS = (
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
 )
+
+# What the worker sweeps, each in a transaction of its own.
+JOBS = (limits.sweep, flow.sweep, captcha.sweep)
 
 
 def adapters_for(_settings: Settings) -> Adapters:
