@@ -1,0 +1,90 @@
+"""Every page in a state worth looking at: real addresses, and templates with sample contexts for pages that need a long way to reach."""
+
+from datetime import timedelta
+from types import SimpleNamespace as Thing
+from typing import Any
+
+from flask import Blueprint, render_template
+from sqlalchemy import select
+
+from idp.accounts.models import Account
+from idp.captcha import rules
+from idp.db import session, transaction
+from idp.errors import Refusal
+from idp.web import access
+from tests.conftest import SECRET
+from tests.fakes import START
+from tests.portal import people
+
+LONG = "新疆维吾尔自治区乌鲁木齐示例进出口国际贸易集团股份有限公司（外商独资）"
+TRANSACTION = Thing(id="t" * 43, client_name="出口许可证系统", cancel_to="/cancel")
+PLAIN = Thing(id="t" * 43, client_name="", cancel_to="")
+CHOICES = [Thing(value=1, last4="57C9", enterprise=LONG), Thing(value=2, last4="", enterprise=LONG)]
+CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
+CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
+RULES = {"min": 10, "max": 20}
+WRONG = Refusal("credentials")
+LOCKED = Refusal("locked", args={"until": START + timedelta(minutes=15)})
+PASSWORD_FAULTS = [
+    Refusal("password_length", "new_password", RULES),
+    Refusal("password_upper", "new_password"),
+    Refusal("confirm_differs", "confirm_password"),
+]
+
+STATES: dict[str, tuple[str, dict[str, Any]]] = {
+    "password": ("signin/password", {"transaction": TRANSACTION, "form": {"username": ""}, "errors": []}),
+    "password-wrong": ("signin/password", {"transaction": PLAIN, "form": {"username": "<b>甲"}, "errors": [WRONG]}),
+    "password-locked": ("signin/password", {"transaction": PLAIN, "form": {"username": people.NAME}, "errors": [LOCKED]}),
+    "password-captcha": (
+        "signin/password",
+        {"transaction": PLAIN, "form": {"username": people.NAME}, "errors": [Refusal("captcha_wrong", "captcha")]},
+    ),
+    "change": ("signin/change", {"transaction": TRANSACTION, "username": people.NAME, "needs_old": False, "rules": RULES, "errors": []}),
+    "change-wrong": ("signin/change", {"transaction": PLAIN, "username": people.NAME, "needs_old": True, "rules": RULES, "errors": PASSWORD_FAULTS}),
+    "contacts": (
+        "signin/contacts",
+        {"transaction": PLAIN, "form": {"mobile_choice": "1"}, "choices": CONTACTS, "errors": [], "may_defer": True, "deferral_days": 7},
+    ),
+    "contacts-wrong": (
+        "signin/contacts",
+        {"transaction": PLAIN, "form": {"mobile": "12"}, "choices": [], "errors": [Refusal("mobile_invalid", "mobile")], "may_defer": False},
+    ),
+    "choose": ("signin/choose", {"transaction": TRANSACTION, "choices": CHOICES, "errors": []}),
+    "choose-wrong": ("signin/choose", {"transaction": PLAIN, "choices": CHOICES, "errors": [Refusal("choice_missing", "choice")]}),
+    "told": ("signin/told", {"code": "enterprise_cancelled"}),
+    "told-disabled": ("signin/told", {"code": "account_disabled"}),
+    "expired": ("signin/expired", {"restart_url": "/login", "cancel_to": "/cancel"}),
+    "signout": ("signin/signout", {}),
+    "signed-out": ("signin/signed_out", {}),
+    "error": ("error", {"code": "http_500", "status": 500, "request_id": "0a1b2c3d4e"}),
+    "error-unknown": ("error", {"code": "never_heard_of", "status": 400, "request_id": ""}),
+}
+HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]
+HALL = ["/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
+ADDRESSES = [*(f"/gallery/{name}" for name in STATES), *HELP, *HALL, "/nothing-here"]
+WITH_ERRORS = [name for name, (_, context) in STATES.items() if context.get("errors")]
+
+pages = Blueprint("gallery", __name__)
+
+
+@pages.get("/gallery/<name>")
+@access.anyone
+def show(name: str) -> str:
+    """One state; password pages carry a live captcha."""
+    template, context = STATES[name]
+    if template == "signin/password":
+        with transaction():
+            context = {**context, "captcha": Thing(id=rules.new("t", SECRET, START, 300))}
+    return render_template(f"{template}.html", **context)
+
+
+def furnish() -> str:
+    """A person with open and locked modules; returns the session cookie's value. Inside a transaction."""
+    people.load_systems()
+    people.set_start_url("export", "http://127.0.0.1:8001/login")
+    account = people.trader(START, "export", "agri_quota", approved=True)
+    expired = people.trader(START, "import", "dual_use", "textile_origin", key_status="expired")
+    session.flush()
+    for key in expired.keys or []:
+        key.account_id = account.id
+    return people.sign_in(session.scalars(select(Account).where(Account.id == account.id)).one(), START)
