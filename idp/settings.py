@@ -197,6 +197,9 @@ def load(**overrides: object) -> Settings:
     unknown = sorted(name for name in os.environ if name.startswith("IDP_") and name not in known)
     if unknown:
         raise ConfigurationError("\n".join(f"{name}: no such setting" for name in unknown))
+    file = os.environ.get("IDP_CONFIG_FILE")
+    if file and not Path(file).is_file():
+        raise ConfigurationError(f"IDP_CONFIG_FILE: {file} is not there")
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:

@@ -9,6 +9,7 @@ from idp.accounts.lockout import Caller, Numbers
 from idp.accounts.models import Account, KnownDevice
 from idp.db import session, transaction
 from tests import people
+from tests.conftest import SECRET
 from tests.fakes import START
 
 NUMBERS = Numbers(tries=5, seconds=900, max_seconds=86400, account_tries=50)
@@ -25,7 +26,7 @@ def fail(account: Account, caller: Caller = HERE, now: datetime = START, times: 
     end = None
     for _ in range(times):
         with transaction():
-            subjects = lockout.subjects([account], people.NAME, people.SECRET)
+            subjects = lockout.subjects([account], people.NAME, SECRET)
             end = lockout.charge(subjects, caller, NUMBERS, now) or lockout.wrong(subjects, caller, NUMBERS, now)
     return end
 
@@ -95,7 +96,7 @@ def test_failures_of_yesterday_are_forgotten(account: Account) -> None:
 
 def test_every_spelling_of_an_unknown_name_is_one_counter(context: Flask) -> None:
     spellings = ["0441987654321-NOBODY", "０４４１９８７６５４３２１－nobody", " 0441987654321—Nobody "]
-    assert len({lockout.subjects([], spelling, people.SECRET)[0] for spelling in spellings}) == 1
+    assert len({lockout.subjects([], spelling, SECRET)[0] for spelling in spellings}) == 1
 
 
 @pytest.mark.store
