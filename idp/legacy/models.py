@@ -4,8 +4,9 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from idp.accounts.models import FormerPassword
 from idp.db import Base
 
 
@@ -51,3 +52,5 @@ class LegacyRow(Base):
     former_password_id: Mapped[int | None] = mapped_column(ForeignKey("former_passwords.id", ondelete="SET NULL"), index=True)
     account_id: Mapped[int | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("legacy_runs.id"))
+
+    former_password: Mapped[FormerPassword | None] = relationship()

@@ -1,0 +1,49 @@
+"""What all importing commands share: one transaction for all files of a command, a progress bar on a terminal, reports, exit codes."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from idp.db import transaction
+from idp.delimited import Report
+from idp.errors import BadInput
+
+ROWS_LEFT_OUT = 3
+strict_option = click.option("--strict", is_flag=True, help="Take all rows or none: any row that cannot be taken refuses the whole command.")
+file_argument = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def run(files: Sequence[Path], strict: bool, importer: Callable[[Path, Report], None]) -> None:
+    """Import `files` in one transaction, so that a refusal (exit code 1) has written nothing; exit code 3 where rows were left out.
+
+    Rejected rows go to standard error as `file:line: column: reason`, the counts to standard output.
+    """
+    total: Counter[str] = Counter()
+    with _bar() as bar, transaction():
+        for file in files:
+            report = _report(file, bar)
+            importer(file, report)
+            total += report.counts
+        if strict and total["rejected"]:
+            raise BadInput(f"{total['rejected']} rows cannot be taken; --strict: nothing was written")
+    click.echo(
+        " · ".join(f"{total[what]} {what}" for what in ("added", "changed", "unchanged", "older", "rejected") if total[what] or what != "older")
+    )
+    if total["rejected"]:
+        sys.exit(ROWS_LEFT_OUT)
+
+
+def _bar() -> Progress:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _report(file: Path, bar: Progress) -> Report:
+    task = bar.add_task(file.name, total=file.stat().st_size)
+    return Report(str(file), tell=lambda text: click.echo(text, err=True), read_bytes=lambda count: bar.advance(task, count))

@@ -1,0 +1,19 @@
+"""`idp ekey …`: the key office's list."""
+
+from pathlib import Path
+
+from flask.cli import AppGroup
+
+from idp import import_command, web
+from idp.key_register import office_list
+
+group = AppGroup("ekey", help="The key office's list of e-keys.")
+
+
+@group.command("import")
+@import_command.strict_option
+@import_command.file_argument
+def import_(files: tuple[Path, ...], strict: bool) -> None:
+    """Add and update e-keys from UTF-8 FILES: serial,enterprise_code,holder,licences,issued,expires,status (active | expired | revoked)."""
+    now = web.now()
+    import_command.run(files, strict, lambda file, report: office_list.import_file(file, report, now))

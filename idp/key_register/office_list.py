@@ -1,0 +1,113 @@
+"""The import of the key office's list: a UTF-8 file with the columns serial, enterprise_code, holder, licences, issued, expires, status.
+
+`licences` are codes of business systems separated by blanks. The list adds and updates keys, their licences included; a key that it no longer
+names stays as it is.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from sqlalchemy.orm import selectinload
+
+from idp.audit import catalogue as audit
+from idp.db import session
+from idp.delimited import Fault, Form, Report, Row, rows
+from idp.enterprises import codes, register
+from idp.key_register.models import EKey, EKeyLicence
+
+COLUMNS = ("serial", "enterprise_code", "holder", "licences", "issued", "expires", "status")
+STATUSES = ("active", "expired", "revoked")
+SERIAL = re.compile(r"[0-9A-Z][0-9A-Z-]{0,39}")
+SYSTEM = re.compile(r"[a-z][a-z0-9_]{0,39}")
+MAX_HOLDER_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One valid row of the list; `enterprise` its normalised code or USCC."""
+
+    serial: str
+    enterprise: str
+    holder: str
+    licences: tuple[str, ...]
+    issued: date | None
+    expires: date | None
+    status: str
+
+
+def import_file(path: Path, report: Report, now: datetime) -> None:
+    """Take the list in (inside a transaction); rows that cannot be taken are reported and left out."""
+    first_line: dict[str, int] = {}
+    for row in rows(path, Form(), COLUMNS, report):
+        found = _read(row)
+        fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report)
+        if fault:
+            report.reject(row.line, fault.column, fault.reason)
+    if report.counts["added"] or report.counts["changed"]:
+        accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
+        audit.register_imported(now, kind="ekeys", accepted=accepted, rejected=report.counts["rejected"])
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text.strip()) if text.strip() else None
+
+
+def _read(row: Row) -> Entry | Fault:
+    if row.fault:
+        return Fault("row", row.fault)
+    serial, enterprise = codes.normalise(row.cells["serial"]), codes.normalise(row.cells["enterprise_code"])
+    holder, status = " ".join(row.cells["holder"].split()), row.cells["status"].strip().lower()
+    licences = tuple(dict.fromkeys(row.cells["licences"].lower().split()))
+    try:
+        issued, expires = _day(row.cells["issued"]), _day(row.cells["expires"])
+    except ValueError:
+        return Fault("expires", "issued and expires must be dates like 2017-01-31")
+    checks = (
+        ("serial", SERIAL.fullmatch(serial) is not None, "not a serial (up to 40 letters, digits, dashes)"),
+        ("enterprise_code", codes.is_code(enterprise) or codes.is_uscc(enterprise), "neither an enterprise code nor a USCC"),
+        ("holder", len(holder) <= MAX_HOLDER_CHARACTERS, f"longer than {MAX_HOLDER_CHARACTERS} characters"),
+        ("licences", all(SYSTEM.fullmatch(system) for system in licences), "not codes of business systems separated by blanks"),
+        ("expires", not (issued and expires and expires < issued), "before the day of issue"),
+        ("status", status in STATUSES, f"not one of {', '.join(STATUSES)}"),
+    )
+    for column, good, reason in checks:
+        if not good:
+            return Fault(column, reason)
+    return Entry(serial, enterprise, holder, licences, issued, expires, status)
+
+
+def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
+    if entry.serial in first_line:
+        return Fault("serial", f"{entry.serial} again; first in line {first_line[entry.serial]}")
+    first_line[entry.serial] = line
+    return None
+
+
+def _store(entry: Entry, report: Report) -> Fault | None:
+    enterprise = register.find(entry.enterprise)
+    if enterprise is None:
+        return Fault("enterprise_code", f"{entry.enterprise} is not in the register of enterprises")
+    known = session.get(EKey, entry.serial, options=[selectinload(EKey.licences)])
+    # a key is issued to one enterprise; accounts hang on it, so it never wanders
+    if known and known.enterprise_id != enterprise.id:
+        return Fault("enterprise_code", f"the key is listed for {known.enterprise.prefix} already")
+    if known is None:
+        session.add(known := EKey(serial=entry.serial, enterprise_id=enterprise.id))
+        report.counts["added"] += 1
+        _fill(known, entry)
+    else:
+        report.counts["changed" if _fill(known, entry) else "unchanged"] += 1
+    return None
+
+
+def _fill(key: EKey, entry: Entry) -> bool:
+    """Give the key what the list says; whether anything was new."""
+    new = {field: getattr(entry, field) for field in ("holder", "issued", "expires", "status") if getattr(entry, field) != getattr(key, field)}
+    for field, value in new.items():
+        setattr(key, field, value)
+    had = {licence.system for licence in key.licences}
+    key.licences = [licence for licence in key.licences if licence.system in entry.licences]
+    key.licences += [EKeyLicence(system=system) for system in entry.licences if system not in had]
+    return bool(new) or had != set(entry.licences)

@@ -1,0 +1,112 @@
+"""`idp legacy …`: the dumps of the old systems, and the merge of their users into accounts."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+import click
+from flask.cli import AppGroup
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from idp import import_command, web
+from idp.legacy import importer, mapping, merge, merge_plan, old_users
+from idp.legacy.merge_plan import Note, Plan, PlannedAccount
+
+PIPED_COLUMNS = 200
+group = AppGroup("legacy", help="Dumps of the old systems, and the merge of their users into accounts.")
+
+
+@group.command("import")
+@click.option("--system", required=True, help="Code of the business system whose dump this is.")
+@click.option("--as-of", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Day of the dump; of several dumps the later one counts.")
+@click.option(
+    "--mapping", "mapping_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Mapping file, instead of the one kept."
+)
+@import_command.strict_option
+@import_command.file_argument
+def import_(files: tuple[Path, ...], system: str, as_of: datetime, mapping_file: Path | None, strict: bool) -> None:
+    """Take dumps (FILES) of one old system in. Opens nothing yet: `idp legacy merge` makes the accounts."""
+    dump = importer.Dump(system, as_of.date(), mapping.load(system, mapping_file), web.runtime().secret, web.now())
+    import_command.run(files, strict, lambda file, report: importer.import_file(file, report, dump))
+
+
+@group.command("merge")
+@click.option("--plan", "show", is_flag=True, help="Show what would be done; writes nothing.")
+@click.option("--apply", "do", is_flag=True, help="Do it.")
+@click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
+def merge_(show: bool, do: bool, as_json: bool) -> None:
+    """Merge old users of the same enterprise and e-key into accounts."""
+    if show == do or (as_json and do):
+        raise click.UsageError("give either --plan [--json] or --apply")
+    if show:
+        _show(merge_plan.plan(old_users.read(web.now().date())), as_json)
+        return
+    counts = merge.apply(web.now(), web.runtime().settings.sensitive_right_proof)
+    click.echo(" · ".join(f"{counts[what]} {what}" for what in ("made", "joined", "updated")))
+
+
+def totals(plan: Plan) -> dict[str, int]:
+    """The figures of a plan: accounts in all and to be made, aliases, merges, and each kind of note."""
+    found = Counter(note.code for note in (*plan.notes, *(note for account in plan.accounts for note in account.notes)))
+    return {
+        "rows": sum(len(account.rows) for account in plan.accounts),
+        "accounts": len(plan.accounts),
+        "to_make": sum(account.account_id is None for account in plan.accounts),
+        "joining_rows": sum(len(account.joining) for account in plan.accounts),
+        "joining_names": sum(len(account.names) for account in plan.accounts),
+        **dict(sorted(found.items())),
+    }
+
+
+def _show(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        body = {"totals": totals(plan), "accounts": [_as_json(account) for account in plan.accounts], "notes": [asdict(note) for note in plan.notes]}
+        click.echo(json.dumps(body, ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_COLUMNS)
+    table = Table("enterprise", "e-key", "name", "class", "old users", "notes", title="Accounts with rows that join")
+    for account in plan.accounts:
+        if account.joining:
+            table.add_row(*_cells(account))
+    console.print(table)
+    for note in plan.notes:
+        console.print(_words(note), highlight=False, markup=False)
+    console.print(" · ".join(f"{name} {count}" for name, count in totals(plan).items()), highlight=False)
+
+
+def _words(note: Note) -> str:
+    return f"{note.code}: {', '.join(note.about)}" if note.about else note.code
+
+
+def _cells(account: PlannedAccount) -> list[str]:
+    users = "\n".join(f"{user.system}:{user.username}{'' if user.enabled else ' (disabled)'}" for user in account.rows)
+    notes = "\n".join(_words(note) for note in account.notes)
+    # old user names are strangers' text: brackets in them are no markup
+    return [escape(cell) for cell in (account.prefix, account.key_serial or "–", account.canonical, str(account.user_class), users, notes)]
+
+
+def _as_json(account: PlannedAccount) -> dict[str, object]:
+    """An account of the plan without its contacts."""
+    joining = {user.id for user in account.joining}
+    return {
+        "account": account.account_id,
+        "enterprise": account.prefix,
+        "key": account.key_serial or None,
+        "name": account.canonical,
+        "class": account.user_class,
+        "enabled": account.enabled,
+        "approved": account.approved,
+        "blocked": account.blocked,
+        "rows": [
+            {"row": user.id, "system": user.system, "user": user.username, "enabled": user.enabled, "joins": user.id in joining}
+            for user in account.rows
+        ],
+        "names": [name for name, _system, _local in account.names],
+        "notes": [asdict(note) for note in account.notes],
+    }

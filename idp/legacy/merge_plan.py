@@ -1,0 +1,187 @@
+"""The plan of the merge: old users in, accounts out. A pure function; nothing here reads or writes the database.
+
+One account per enterprise and e-key (R6); a row without key is an account of its own; a group that has an account joins it (D19).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from idp.accounts import directory
+from idp.legacy import naming
+
+
+@dataclass(frozen=True)
+class OldUser:
+    """One legacy row and what is known around it. `account_id` once merged; `key_account_id` whose key it is already; `position` the table's order.
+
+    `key_fault` as entitlements.rules.key_fault says · `by_approval` whether the system's right comes from an approval.
+    """
+
+    id: int
+    system: str
+    position: int
+    by_approval: bool
+    username: str
+    enterprise_id: int
+    prefix: str
+    enterprise_active: bool
+    key_serial: str
+    key_fault: str | None
+    key_account_id: int | None
+    mobile: str | None
+    email: str | None
+    enabled: bool
+    last_login: date | None
+    has_password: bool
+    account_id: int | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something an operator should know before saying yes: a stable code, and names or codes it is about (never a contact)."""
+
+    code: str
+    about: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedAccount:
+    """One account: which rows it has and which of them join now, and what follows from all of them.
+
+    `account_id` None = to be made · `names` (name, system, local name) of the joining rows, the survivor's first · `approved` and `blocked` systems.
+    """
+
+    account_id: int | None
+    enterprise_id: int
+    prefix: str
+    key_serial: str
+    rows: tuple[OldUser, ...]
+    joining: tuple[OldUser, ...]
+    canonical: str
+    names: tuple[tuple[str, str, str], ...]
+    user_class: int
+    enabled: bool
+    approved: tuple[str, ...]
+    blocked: tuple[str, ...]
+    mobile: str | None
+    email: str | None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def merged(self) -> bool:
+        """Whether more than one old user became this account."""
+        return len(self.rows) > 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All accounts, and the notes that concern more than one of them."""
+
+    accounts: list[PlannedAccount]
+    notes: list[Note] = field(default_factory=list)
+
+
+def plan(users: Iterable[OldUser]) -> Plan:
+    """The accounts that these old users are, or become; in the order of enterprise, key and row."""
+    groups: dict[tuple[int, str, int], list[OldUser]] = defaultdict(list)
+    for user in users:
+        # D19: a row without key is its own account
+        groups[(user.enterprise_id, user.key_serial, 0 if user.key_serial else user.id)].append(user)
+    accounts = [_account(sorted(groups[key], key=lambda user: user.id)) for key in sorted(groups)]
+    return Plan(accounts, [*_claimed_twice(accounts), *_apart(accounts)])
+
+
+def survivor(rows: Iterable[OldUser]) -> OldUser:
+    """Whose name the account bears (R62): the dual_use row if enabled, else the latest last log-in, else the table's order; disabled rows last."""
+    return min(
+        rows,
+        key=lambda user: (
+            not user.enabled,
+            user.system != naming.CONTROL_NAMES or not user.enabled,
+            -(user.last_login or date.min).toordinal(),
+            user.position,
+            user.id,
+        ),
+    )
+
+
+def _account(rows: list[OldUser]) -> PlannedAccount:
+    first = survivor(rows)
+    joining = [user for user in rows if user.account_id is None]
+    classes = {naming.user_class(user.system) for user in rows}
+    account_id = next((known for user in rows for known in (user.account_id, user.key_account_id) if known is not None), None)
+    enabled = {user.system for user in rows if user.enabled}
+    return PlannedAccount(
+        account_id=account_id,
+        enterprise_id=first.enterprise_id,
+        prefix=first.prefix,
+        key_serial=first.key_serial,
+        rows=tuple(rows),
+        joining=tuple(joining),
+        canonical=_names(first)[0],
+        names=tuple((name, user.system, user.username) for user in sorted(joining, key=lambda user: user is not first) for name in _names(user)),
+        # R62: any class-1 row makes the account class 1
+        user_class=1 if 1 in classes else naming.user_class(first.system),
+        enabled=bool(enabled),
+        approved=tuple(sorted({user.system for user in rows if user.enabled and user.by_approval})),
+        # D15: a system all of whose rows are disabled gives no right
+        blocked=tuple(sorted({user.system for user in rows} - enabled)),
+        mobile=_agreed(first.mobile, [user.mobile for user in rows if user.enabled]),
+        email=_agreed(first.email, [user.email for user in rows if user.enabled]),
+        notes=tuple(_notes(rows, joining, first, account_id)),
+    )
+
+
+def _names(user: OldUser) -> list[str]:
+    return naming.names(user.system, user.prefix, user.username)
+
+
+def _agreed(own: str | None, all_of_them: list[str | None]) -> str | None:
+    """The survivor's contact, unless the enabled rows name different ones: then the person chooses (R63)."""
+    return own if own in all_of_them and not _unlike(all_of_them) else None
+
+
+def _unlike(values: list[str | None]) -> bool:
+    return len({value.casefold() for value in values if value}) > 1
+
+
+def _notes(rows: list[OldUser], joining: list[OldUser], first: OldUser, account_id: int | None) -> list[Note]:
+    enabled, systems = [user for user in rows if user.enabled], {user.system for user in rows}
+    found = (
+        ("joins_account", bool(joining) and account_id is not None, ()),
+        ("merged", len(rows) > 1, ()),
+        ("dual_use_linked", naming.CONTROL_NAMES in systems and len(systems) > 1, ()),
+        ("unlike_mobile", _unlike([user.mobile for user in enabled]), ()),
+        ("unlike_email", _unlike([user.email for user in enabled]), ()),
+        ("some_disabled", 0 < len(enabled) < len(rows), tuple(f"{user.system}:{user.username}" for user in rows if not user.enabled)),
+        ("all_disabled", not enabled, ()),
+        ("no_password", bool(enabled) and not any(user.has_password for user in enabled), ()),
+        ("enterprise_cancelled", not first.enterprise_active, (first.prefix,)),
+        (first.key_fault or "", first.key_fault is not None, (first.key_serial,)),
+    )
+    return [Note(code, about) for code, holds, about in found if holds]
+
+
+def _claimed_twice(accounts: list[PlannedAccount]) -> list[Note]:
+    """Names that several accounts claim: the key, or the password, decides at sign-in (D9)."""
+    claims: dict[str, set[int]] = defaultdict(set)
+    for place, account in enumerate(accounts):
+        for user in account.rows:
+            for name in _names(user):
+                claims[directory.name_key(name)].add(place)
+    return [
+        Note("name_claimed_twice", (name, *(accounts[place].key_serial or accounts[place].prefix for place in sorted(places))))
+        for name, places in sorted(claims.items())
+        if len(places) > 1
+    ]
+
+
+def _apart(accounts: list[PlannedAccount]) -> list[Note]:
+    """Enterprises with several keys: these stay several accounts (R62)."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    for account in accounts:
+        if account.key_serial:
+            keys[account.prefix].append(account.key_serial)
+    return [Note("keys_stay_apart", (prefix, *serials)) for prefix, serials in sorted(keys.items()) if len(serials) > 1]
