@@ -3,7 +3,7 @@
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
@@ -20,10 +20,8 @@ def _decoded(token: str, keys: dict[str, Any]) -> jwt.Token:
 def scopes(provider: Provider, token: str, resource: str) -> set[str]:
     """The scopes of `token`, if the platform signed it for this client and this resource and it is in time; Distrusted otherwise."""
     try:
-        try:
-            found = _decoded(token, provider.fetch_jwk_set())
-        except InvalidKeyIdError:  # the platform has turned to a new key
-            found = _decoded(token, provider.fetch_jwk_set(force=True))
+        # the ID token that came with it has just brought the keys up to date
+        found = _decoded(token, provider.fetch_jwk_set())
         _check(provider, found, resource)
     except (JoseError, ValueError) as error:
         raise Distrusted(f"access token: {error}") from error
