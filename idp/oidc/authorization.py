@@ -1,0 +1,163 @@
+"""The decision on a checked authorization request, and the code that follows from it.
+
+1 who is signed in  2 recently enough  3 the one who was meant  4 strongly enough  5 with a right to it  6 with consent
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import insert, select
+
+from idp import opaque_tokens
+from idp.audit import catalogue as audit
+from idp.db import session as db_session
+from idp.entitlements import rules as entitlements
+from idp.oidc import acr, scopes
+from idp.oidc.checks import Fault, Subject
+from idp.oidc.models import AuthorizationCode, Grant
+from idp.sessions import lifecycle
+from idp.sessions.models import Session
+
+FACTORS = ("password", "totp", "ekey")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is signed in, as plain values: account, its random `sub` and epoch, the session with the times of its factors."""
+
+    account_id: int
+    sub: str
+    epoch: int
+    session_id: int
+    factors: dict[str, datetime]
+    session_end: datetime
+    touch_due: bool
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """The person has to sign in (again) first."""
+
+
+@dataclass(frozen=True)
+class NoRight:
+    """Licences were asked for and the account holds none of them."""
+
+
+@dataclass(frozen=True)
+class AskConsent:
+    """The person has to agree first."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A code may be issued for these scopes at this resource, with this level reached."""
+
+    granted: tuple[str, ...]
+    target: scopes.Target
+    reached: acr.Reached
+
+
+Decision = SignIn | NoRight | AskConsent | Allowed | Fault
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What one decision rests on beside request and client.
+
+    `meant_sub` is the subject of a verified id_token_hint; `since` see AuthorizationRequest.factors_since; `first` is False once the request
+    was stored, so that `prompt=login` asks exactly once.
+    """
+
+    person: Person | None
+    since: datetime | None
+    first: bool
+    meant_sub: str | None
+    consented: bool
+    today: date
+
+
+def decide(subject: Subject, at: Situation) -> Decision:
+    """What happens now; a Fault goes to the client."""
+    request, own, target = subject.request, subject.known.registration, subject.target()
+    if isinstance(target, str):
+        return Fault(target, "scope")
+    # 1, 2
+    if at.person is None or (at.first and request.prompt & {"login", "select_account"}):
+        return Fault("login_required", "signin") if request.silent else SignIn()
+    reached = acr.granted(at.person.factors, request.acr_values or own.default_acr_values, own.require_acr)
+    if reached is not None and at.since is not None and reached.auth_time < at.since:
+        return Fault("login_required", "max_age") if request.silent else SignIn()
+    # 3: OIDC Core §3.1.2.1: never the code of whoever else happens to be signed in
+    if at.meant_sub is not None and at.meant_sub != at.person.sub:
+        return Fault("login_required", "id_token_hint")
+    # 4
+    if reached is None:
+        return Fault("unmet_authentication_requirements", "acr")
+    # 5, R34
+    left = _entitled(target, at)
+    if scopes.lost_every_licence(target.scopes, left):
+        return Fault("access_denied", "licence") if request.silent else NoRight()
+    # 6
+    if not at.consented and (not own.first_party or "consent" in request.prompt):
+        return Fault("consent_required", "consent") if request.silent else AskConsent()
+    return Allowed(left, target, reached)
+
+
+def _entitled(target: scopes.Target, at: Situation) -> tuple[str, ...]:
+    if at.person is None or not scopes.systems_of(target.scopes):
+        return target.scopes
+    return scopes.entitled(target.scopes, entitlements.open_systems(at.person.account_id, at.today))
+
+
+def person_of(account_id: int, sub: str, row: Session, now: datetime) -> Person:
+    """The plain values of a live session."""
+    times = {name: getattr(row, f"{name}_at") for name in FACTORS}
+    factors = {name: at for name, at in times.items() if at is not None}
+    return Person(account_id, sub, row.epoch, row.id, factors, row.absolute_end, lifecycle.touch_due(row, now))
+
+
+_LIVE = select(Session.id).where(Session.ended_at.is_(None)).with_for_update()
+_ADD_GRANT = insert(Grant.__table__).returning(Grant.__table__.c.id)  # type: ignore[arg-type]  # SQLAlchemy types __table__ as FromClause
+_ADD_CODE = insert(AuthorizationCode.__table__)  # type: ignore[arg-type]  # as above
+
+
+def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int) -> str | None:
+    """Inside a transaction: a grant and its code; returns the code, None if the session has just ended.
+
+    The session's row is held until the commit, so that a sign-out at the same moment either refuses this code or ends its grant.
+    """
+    if db_session.scalar(_LIVE.where(Session.id == person.session_id)) is None:
+        return None
+    client, request = subject.known, subject.request
+    if person.touch_due and not request.silent:
+        lifecycle.touch(person.session_id, now)
+    code, scope = opaque_tokens.make(), " ".join(allowed.granted)
+    values = {
+        "account_id": person.account_id,
+        "client_id": client.client_id,
+        "session_id": person.session_id,
+        "sid": lifecycle.sid_for(person.session_id, client.client_id) if client.registration.backchannel_logout_uri else None,
+        "asked_scope": " ".join(allowed.target.scopes),
+        "scope": scope,
+        "resource": allowed.target.resource,
+        "acr": allowed.reached.level.acr,
+        "amr": list(allowed.reached.level.amr),
+        "auth_time": allowed.reached.auth_time,
+        "epoch": person.epoch,
+        "created_at": now,
+        "expires_at": person.session_end,
+    }
+    grant_id = db_session.execute(_ADD_GRANT, values).scalar_one()
+    row = {
+        "digest": opaque_tokens.digest(code),
+        "grant_id": grant_id,
+        "client_id": client.client_id,
+        "redirect_uri": request.redirect_uri,
+        "code_challenge": request.get("code_challenge") or None,
+        "nonce": request.get("nonce") or None,
+        "expires_at": now + timedelta(seconds=code_seconds),
+    }
+    db_session.execute(_ADD_CODE, row)
+    audit.authorized(now, account_id=person.account_id, session_id=person.session_id, client_id=client.client_id, scope=scope)
+    return code

@@ -1,0 +1,162 @@
+"""What an authorization request must pass, in order, as data: CHECKS names each check, where it applies and what its failure is.
+
+Before client and redirect URI are proven a failure is a page, afterwards it is an answer to the client.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from idp.oidc import redirect_uris, scopes
+from idp.oidc.authorization_request import MAX_AGE, AuthorizationRequest
+from idp.oidc.clients import Client
+
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+RESPONSE_MODES = ("query", "form_post")
+# the S256 of 32 bytes, so exactly 43 characters; `\Z`, because `$` would let a trailing newline pass
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An error code of the specifications and what it is about (a stable code, sent as error_description)."""
+
+    error: str
+    detail: str
+
+
+class Failure(Enum):
+    """What a failed check leads to."""
+
+    PAGE = "page"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the checks look at: the request, the client it names (None if there is none), our issuer."""
+
+    request: AuthorizationRequest
+    client: Client | None
+    issuer: str
+
+    @property
+    def known(self) -> Client:
+        """The client, once `client_known` has passed."""
+        if self.client is None:
+            raise RuntimeError("asked for the client before it was proven")
+        return self.client
+
+    def target(self) -> scopes.Target | str:
+        """The scopes and the resource that this client can get, or the error code."""
+        own = self.known.registration
+        return scopes.aim(self.request.scopes, own.scopes, own.system, self.request.get("resource") or None, self.issuer)
+
+
+def _client_known(subject: Subject) -> Fault | None:
+    return Fault("invalid_client", "client_unknown") if subject.client is None else None
+
+
+def _redirect_uri(subject: Subject) -> Fault | None:
+    own, uri = subject.known.registration, subject.request.redirect_uri
+    # OIDC Core §3.1.2.1: required; the first registered one is never guessed
+    if not uri:
+        return Fault("invalid_request", "redirect_uri_missing")
+    # RFC 9700 §2.1: exact comparison
+    if not redirect_uris.registered(uri, own.redirect_uris, native=own.native):
+        return Fault("invalid_request", "redirect_uri_unknown")
+    return None
+
+
+def _well_formed(subject: Subject) -> Fault | None:
+    # RFC 6749 §3.1: no parameter more than once. Several resources would need several tokens (RFC 8707 §2).
+    for name in sorted(subject.request.repeated):
+        return Fault("invalid_target" if name == "resource" else "invalid_request", f"{name}_repeated")
+    for name in sorted(subject.request.malformed):
+        return Fault("invalid_request", f"{name}_malformed")
+    return None
+
+
+def _no_request_object(subject: Subject) -> Fault | None:
+    # OIDC Core §6: what is not supported is refused, never ignored
+    for name in ("request", "request_uri", "registration"):
+        if subject.request.get(name):
+            return Fault(f"{name}_not_supported", name)
+    return None
+
+
+def _response_type(subject: Subject) -> Fault | None:
+    asked = subject.request.get("response_type")
+    if not asked:
+        return Fault("invalid_request", "response_type_missing")
+    # RFC 9700 §2.1.2: no implicit, no hybrid
+    return None if asked == "code" else Fault("unsupported_response_type", "response_type")
+
+
+def _response_mode(subject: Subject) -> Fault | None:
+    asked = subject.request.get("response_mode")
+    return Fault("invalid_request", "response_mode") if asked and asked not in RESPONSE_MODES else None
+
+
+def _pkce(subject: Subject) -> Fault | None:
+    challenge, method = subject.request.get("code_challenge"), subject.request.get("code_challenge_method")
+    if not challenge and not method:
+        return Fault("invalid_request", "code_challenge_missing") if subject.known.registration.require_pkce else None
+    # RFC 7636 §4.3: a method left out means `plain`, which is not offered
+    if method != "S256":
+        return Fault("invalid_request", "code_challenge_method")
+    return None if _CHALLENGE.match(challenge) else Fault("invalid_request", "code_challenge")
+
+
+def _prompt(subject: Subject) -> Fault | None:
+    asked = subject.request.prompt
+    # OIDC Core §3.1.2.1: none stands alone
+    if not asked <= PROMPTS or ("none" in asked and len(asked) > 1):
+        return Fault("invalid_request", "prompt")
+    return None
+
+
+def _max_age(subject: Subject) -> Fault | None:
+    asked = subject.request.get("max_age")
+    return Fault("invalid_request", "max_age") if asked and not MAX_AGE.match(asked) else None
+
+
+def _scope(subject: Subject) -> Fault | None:
+    if not subject.request.scopes or len(subject.request.scopes) > scopes.MAX_SCOPES:
+        return Fault("invalid_scope", "scope")
+    target = subject.target()
+    return Fault(target, "resource" if target == "invalid_target" else "scope") if isinstance(target, str) else None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row: the check, what its failure is, and the endpoints it belongs to."""
+
+    check: Callable[[Subject], Fault | None]
+    failure: Failure
+    endpoints: frozenset[str]
+
+
+AUTHORIZE = frozenset({"authorize"})
+CHECKS = (
+    Check(_client_known, Failure.PAGE, AUTHORIZE),
+    Check(_redirect_uri, Failure.PAGE, AUTHORIZE),
+    Check(_well_formed, Failure.ANSWER, AUTHORIZE),
+    Check(_no_request_object, Failure.ANSWER, AUTHORIZE),
+    Check(_response_type, Failure.ANSWER, AUTHORIZE),
+    Check(_response_mode, Failure.ANSWER, AUTHORIZE),
+    Check(_pkce, Failure.ANSWER, AUTHORIZE),
+    Check(_prompt, Failure.ANSWER, AUTHORIZE),
+    Check(_max_age, Failure.ANSWER, AUTHORIZE),
+    Check(_scope, Failure.ANSWER, AUTHORIZE),
+)
+
+
+def first_failure(subject: Subject, endpoint: str) -> tuple[Failure, Fault] | None:
+    """The first failed check of an endpoint, or None."""
+    for row in CHECKS:
+        fault = row.check(subject) if endpoint in row.endpoints else None
+        if fault is not None:
+            return row.failure, fault
+    return None

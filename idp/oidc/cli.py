@@ -1,0 +1,207 @@
+"""`idp client …` and `idp keys …`: how administrators register business systems and look after the signing keys."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+from flask.cli import AppGroup
+
+from idp import web
+from idp.db import session, transaction
+from idp.entitlements.models import BusinessSystem
+from idp.errors import BadInput
+from idp.oidc import client_file, clients, keys, scopes
+from idp.oidc.models import ClientRecord, SigningKey
+from idp.oidc.registration import Registration, judge
+
+client_group = AppGroup("client", help="Clients: the business systems and other relying parties.")
+keys_group = AppGroup("keys", help="The keys that sign tokens.")
+as_json = click.option("--json", "json_", is_flag=True, help="Answer as JSON.")
+secret_file = click.option(
+    "--secret-file",
+    type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
+    help="The client's secret: a 0600 file, or - for standard input. Left out, one is made and shown once.",
+)
+
+
+def _say(json_: bool, facts: dict[str, Any], text: str) -> None:
+    click.echo(json.dumps(facts, ensure_ascii=False) if json_ else text)
+
+
+def _known(registration: Registration) -> Registration:
+    """The registration again, if the systems it names exist."""
+    for system in sorted({*scopes.systems_of(registration.scopes), *([registration.system] if registration.system else [])}):
+        if session.get(BusinessSystem, system) is None:
+            raise BadInput(f"there is no business system {system!r}", field="system" if system == registration.system else "scope")
+    return registration
+
+
+def _put(registration: Registration, brought: str | None) -> tuple[clients.Change, str | None]:
+    """Add or update one client (inside a transaction); what happened, and a secret that was just made."""
+    row, now = session.get(ClientRecord, _known(registration).client_id, with_for_update=True), web.now()
+    made = clients.make_secret() if registration.has_secret and brought is None and (row is None or not row.secrets) else None
+    if brought is not None and not registration.has_secret:
+        raise BadInput("has no use for a secret", field="token_endpoint_auth_method")
+    _open_from_hall(registration)
+    if row is not None:
+        return clients.update(row, registration, brought or made, now), made
+    clients.add(registration, brought or made, now)
+    return "added", made
+
+
+def _open_from_hall(registration: Registration) -> None:
+    """进入应用 in the hall leads where the ministry's own system starts its sign-in (OIDC Core §4)."""
+    if registration.system and registration.first_party and registration.initiate_login_uri:
+        joint = "&" if "?" in registration.initiate_login_uri else "?"
+        issuer = urlencode({"iss": web.runtime().settings.issuer})
+        session.get_one(BusinessSystem, registration.system).start_url = f"{registration.initiate_login_uri}{joint}{issuer}"
+
+
+# --- clients --------------------------------------------------------------------------------------------------------------------------------
+
+
+@client_group.command("add")
+@click.argument("client_id")
+@click.option("--name", default="", help="What people are shown.")
+@click.option("--redirect-uri", "redirect_uris", multiple=True, required=True, help="Exact address of answers; may be repeated.")
+@click.option("--post-logout-redirect-uri", "post_logout_redirect_uris", multiple=True, help="Exact address after a sign-out; may be repeated.")
+@click.option("--scope", default=None, help="Scopes it may ask for, separated by blanks; default: the standard ones.")
+@click.option("--system", default=None, help="Code of its business system.")
+@click.option("--auth-method", default="client_secret_basic", show_default=True, help="token_endpoint_auth_method.")
+@click.option("--id-token-alg", default="ES256", show_default=True, help="id_token_signed_response_alg.")
+@click.option("--jwks-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Public keys for private_key_jwt (JWKS).")
+@click.option("--first-party", is_flag=True, help="One of the ministry's own: no consent page.")
+@secret_file
+@as_json
+def add(client_id: str, secret_file: Path | None, json_: bool, **given: Any) -> None:
+    """Register a new client. Whatever has no option here stands in a file: `idp client apply`."""
+    names = {"name": "client_name", "auth_method": "token_endpoint_auth_method", "id_token_alg": "id_token_signed_response_alg"}
+    members = {names.get(option, option): value for option, value in given.items() if value not in (None, "", ()) and option != "jwks_file"}
+    if given["jwks_file"] is not None:
+        members["jwks"] = _jwks(given["jwks_file"])
+    registration, brought = judge({**members, "client_id": client_id}), client_file.secret(secret_file)
+    with transaction():
+        if session.get(ClientRecord, client_id) is not None:
+            raise BadInput("there is a client of that id already; `idp client apply` changes it", field="client_id")
+        _, made = _put(registration, brought)
+    shown = {"client_secret": made} if made else {}
+    _say(json_, {"client_id": client_id, "change": "added", **shown}, f"{client_id}: added" + (f"\nsecret (shown once): {made}" if made else ""))
+
+
+def _jwks(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(str(error), file=str(file)) from error
+
+
+@client_group.command("apply")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@secret_file
+@as_json
+def apply(files: tuple[Path, ...], secret_file: Path | None, json_: bool) -> None:
+    """Make clients equal to TOML FILES, one client each; all of them or none. Applied again, nothing changes."""
+    if secret_file is not None and len(files) > 1:
+        raise BadInput("one secret is for one file", field="--secret-file")
+    read, brought = [(file, client_file.read(file)) for file in files], client_file.secret(secret_file)
+    done: list[dict[str, Any]] = []
+    with transaction():
+        for file, registration in read:
+            try:
+                change, made = _put(registration, brought)
+            except BadInput as error:
+                raise BadInput(error.reason, file=str(file), field=error.field) from error
+            done.append({"client_id": registration.client_id, "change": change, **({"client_secret": made} if made else {})})
+    if json_:
+        click.echo(json.dumps(done, ensure_ascii=False))
+        return
+    for each in done:
+        click.echo(f"{each['client_id']}: {each['change']}" + (f"\nsecret (shown once): {each['client_secret']}" if "client_secret" in each else ""))
+
+
+def _state(row: ClientRecord) -> str:
+    return "disabled" if row.disabled_at else "enabled"
+
+
+@client_group.command("list")
+@as_json
+def list_(json_: bool) -> None:
+    """Every client, by id."""
+    rows = [
+        {"client_id": row.client_id, "client_name": row.registration.get("client_name", ""), "state": _state(row), "version": row.version}
+        for row in clients.listing()
+    ]
+    text = "\n".join(f"{row['client_id']:<28} {row['state']:<9} {row['client_name']}" for row in rows)
+    click.echo(json.dumps(rows, ensure_ascii=False) if json_ else text or "no clients yet")
+
+
+@client_group.command("show")
+@click.argument("client_id")
+@as_json
+def show(client_id: str, json_: bool) -> None:
+    """All that is registered of one client; of a secret only how many there are."""
+    row = session.get(ClientRecord, client_id)
+    if row is None:
+        raise BadInput("no such client", field=client_id)
+    whole = judge(row.registration).model_dump(mode="json", by_alias=True)
+    facts = {
+        **{name: value for name, value in whole.items() if value is not None},
+        "state": _state(row),
+        "version": row.version,
+        "secrets": len(row.secrets),
+    }
+    _say(json_, facts, "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()))
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------------------------------
+
+
+def ensure_keys() -> int:
+    """Make the signing keys that are missing; how many. Run by `idp init`; safe to run twice, also at once."""
+    wanted = keys.missing()
+    made = [(keys.make(alg, web.runtime().secret), state) for alg, state in wanted]
+    with transaction():
+        still = [(new, state) for new, state in made if (new.alg, state) in keys.missing()]
+        for new, state in still:
+            keys.add(new, state, web.now())
+    return len(still)
+
+
+def _times(key: SigningKey) -> dict[str, str]:
+    named = {"published": key.published_at, "current": key.current_at, "retired": key.retired_at, "withdrawn": key.withdrawn_at}
+    return {name: f"{at:%Y-%m-%dT%H:%M:%SZ}" for name, at in named.items() if at is not None}
+
+
+@keys_group.command("list")
+@as_json
+def list_keys(json_: bool) -> None:
+    """Every signing key with its state and times (UTC)."""
+    rows = [{"kid": key.kid, "alg": key.alg, "state": key.state, **_times(key)} for key in keys.listing()]
+    text = "\n".join(f"{row['kid']}  {row['alg']:<6} {row['state']:<10} published {row['published']}" for row in rows)
+    click.echo(json.dumps(rows) if json_ else text or "no keys yet; `idp init` makes them")
+
+
+@keys_group.command("rotate")
+@click.option("--alg", "algorithms", multiple=True, type=click.Choice(keys.ALGORITHMS), help="Only this algorithm; default: all.")
+def rotate(algorithms: tuple[str, ...]) -> None:
+    """The next keys sign from now on, the current ones retire, and new next ones are published at once."""
+    made = [keys.make(alg, web.runtime().secret) for alg in algorithms or keys.ALGORITHMS]
+    with transaction():
+        for new in made:
+            keys.rotate(new.alg, new, web.now())
+    click.echo("\n".join(f"{new.alg}: rotated; {new.kid} is the next key" for new in made))
+
+
+@keys_group.command("withdraw")
+@click.argument("kid")
+def withdraw(kid: str) -> None:
+    """Emergency: KID is gone at once, everything it signed is worthless; verifiers elsewhere learn it within 5 minutes."""
+    found = session.get(SigningKey, kid)
+    if found is None:
+        raise BadInput("no such key", field=kid)
+    new = keys.make(found.alg, web.runtime().secret)
+    with transaction():
+        keys.withdraw(kid, new, web.now())
+    click.echo(f"{kid}: withdrawn")

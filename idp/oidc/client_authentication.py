@@ -1,0 +1,107 @@
+"""Who a client is, at the endpoints that it calls itself (RFC 6749 §2.3, OIDC Core §9).
+
+Unknown, disabled and wrong are one answer. Each client uses exactly the method it is registered with, and no request two of them.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote_plus
+
+from idp import opaque_tokens
+from idp.oidc import client_assertions
+from idp.oidc.client_assertions import Jti
+from idp.oidc.clients import Client, ClientCache
+from idp.oidc.refusal import Refused
+
+MAX_HEADER_CHARACTERS = 2048
+MAX_SECRET_CHARACTERS = 512
+NOBODY = opaque_tokens.digest("no client has this secret")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request shows: the method it stands for, the client it claims, and the secret or assertion."""
+
+    method: str
+    client_id: str
+    proof: str = ""
+
+
+@dataclass(frozen=True)
+class Authenticated:
+    """A proven client; `jti` has still to be spent in the transaction that answers."""
+
+    client: Client
+    jti: Jti | None = None
+
+
+def refused(reason: str, claimed: str | None) -> Refused:
+    """The one answer to every failed proof."""
+    return Refused("invalid_client", reason, 401, client_id=claimed)
+
+
+def credentials(header: str | None, form: Mapping[str, str]) -> Credentials | Refused:
+    """Read what a request shows; two methods at once are refused (RFC 6749 §2.3)."""
+    methods = [name for name in ("client_secret", "client_assertion") if name in form]
+    if len(methods) + (header is not None) > 1:
+        return Refused("invalid_request", "two_methods")
+    if header is not None:
+        return _basic(header, form.get("client_id"))
+    if "client_assertion" in form or "client_assertion_type" in form:
+        return _assertion(form)
+    claimed = form.get("client_id", "")
+    if not claimed:
+        return refused("no_credentials", None)
+    return Credentials("client_secret_post", claimed, form["client_secret"]) if "client_secret" in form else Credentials("none", claimed)
+
+
+def _basic(header: str, claimed: str | None) -> Credentials | Refused:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic" or len(header) > MAX_HEADER_CHARACTERS:
+        return refused("header", claimed)
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+        # RFC 6749 §2.3.1: both parts are form-encoded before Basic joins them
+        name, secret = (unquote_plus(part, errors="strict") for part in text.split(":", 1))
+    except (binascii.Error, ValueError):
+        return refused("header", claimed)
+    if not name or (claimed is not None and claimed != name):
+        return refused("client_id_differs", claimed)
+    return Credentials("client_secret_basic", name, secret)
+
+
+def _assertion(form: Mapping[str, str]) -> Credentials | Refused:
+    if form.get("client_assertion_type") != client_assertions.TYPE or "client_assertion" not in form:
+        return refused("assertion_type", form.get("client_id"))
+    name = client_assertions.claimed_client(form["client_assertion"])
+    if not name or form.get("client_id", name) != name:
+        return refused("client_id_differs", form.get("client_id"))
+    return Credentials("private_key_jwt", name, form["client_assertion"])
+
+
+def authenticate(shown: Credentials, cache: ClientCache, issuer: str, endpoint: str, now: datetime) -> Authenticated | Refused:
+    """Prove the client. `endpoint` is the URL called, which compat clients may name as the audience."""
+    client = cache.find(shown.client_id)
+    if client is None:
+        # the same work as for a wrong secret
+        opaque_tokens.same(opaque_tokens.digest(shown.proof[:MAX_SECRET_CHARACTERS]), NOBODY)
+        return refused("unknown", shown.client_id)
+    own = client.registration
+    if shown.method != own.token_endpoint_auth_method:
+        return refused("method", client.client_id)
+    if own.public:
+        return Authenticated(client)
+    if own.has_secret:
+        return Authenticated(client) if _has_secret(client, shown.proof, now) else refused("secret", client.client_id)
+    audiences = (issuer, endpoint) if own.assertion_audience == "compat" else (issuer,)
+    jti = client_assertions.judge(shown.proof, client, audiences, now)
+    return refused(jti, client.client_id) if isinstance(jti, str) else Authenticated(client, jti)
+
+
+def _has_secret(client: Client, secret: str, now: datetime) -> bool:
+    shown = opaque_tokens.digest(secret[:MAX_SECRET_CHARACTERS])
+    found = [opaque_tokens.same(shown, each.digest) and (each.expires_at is None or now < each.expires_at) for each in client.secrets]
+    return any(found)

@@ -1,0 +1,54 @@
+"""How answers leave: to a client by redirect or form_post, to its server as JSON."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, make_response, redirect, render_template
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import web
+from idp.oidc.authorization_request import AuthorizationRequest
+from idp.oidc.checks import Fault
+from idp.oidc.refusal import Refused
+
+
+def to_client(request: AuthorizationRequest, parameters: dict[str, str]) -> BaseResponse:
+    """An authorization response, success or error, by the response mode asked for; always with `state` and `iss` (RFC 9207)."""
+    state = {"state": request.get("state")} if request.get("state") else {}
+    sent = {**parameters, **state, "iss": web.runtime().settings.issuer}
+    if request.response_mode == "form_post":
+        return _private(make_response(_form_post(request.redirect_uri, sent)))
+    joint = "&" if "?" in request.redirect_uri else "?"
+    # 303: RFC 9700 §4.12, the browser never repeats a POST with credentials there
+    return _private(redirect(f"{request.redirect_uri}{joint}{urlencode(sent)}", 303))
+
+
+def fault(request: AuthorizationRequest, no: Fault) -> BaseResponse:
+    """An error of the authorization endpoint, once client and redirect URI are proven."""
+    return to_client(request, {"error": no.error, "error_description": no.detail})
+
+
+def _form_post(redirect_uri: str, fields: dict[str, str]) -> str:
+    web.allow_form_action(redirect_uri)
+    return render_template("oidc/form_post.html", action=redirect_uri, fields=fields)
+
+
+def _private(response: BaseResponse) -> BaseResponse:
+    """Codes leave no trace in caches or Referer headers."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
+
+
+def as_json(body: dict[str, Any], status: int = 200, **headers: str) -> Response:
+    """JSON that nobody keeps (RFC 6749 §5.1)."""
+    response = Response(json.dumps(body, ensure_ascii=False), status, content_type="application/json")
+    response.headers.update({"Cache-Control": "no-store", "Pragma": "no-cache", **headers})
+    return response
+
+
+def refusal(no: Refused) -> Response:
+    """An error of the token side (RFC 6749 §5.2)."""
+    headers = {"WWW-Authenticate": 'Basic realm="client"'} if no.status == 401 else {}
+    return as_json({"error": no.error}, no.status, **headers)

@@ -1,0 +1,210 @@
+"""GET, POST /oauth2/authorize and /oauth2/authorize/<id>, where a person comes back from the sign-in.
+
+read → CHECKS → decide → code. Before client and redirect URI are proven a failure is a page, afterwards an answer to the client.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import redirect, render_template, request, url_for
+from flask_babel import get_locale
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import web
+from idp.accounts.models import Account
+from idp.db import session, transaction
+from idp.errors import RequestBroken
+from idp.oidc import authorization, authorization_request, checks, forms, pending
+from idp.oidc.authorization_request import AuthorizationRequest
+from idp.oidc.endpoints import answers, body
+from idp.oidc.endpoints.blueprint import blueprint, provider
+from idp.oidc.keys import RETIRED_FOR_HINTS
+from idp.sessions.models import Session
+from idp.signin import browser, flow
+
+Answer = BaseResponse | str | tuple[str, int]
+SIGNIN_HINT_CHARACTERS = 160
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A request that passed the checks; `request_id` is "" while it is not stored."""
+
+    subject: checks.Subject
+    since: datetime | None
+    request_id: str = ""
+
+
+# --- coming in ------------------------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/oauth2/authorize")
+@web.access.protocol
+def authorize() -> Answer:
+    """An authorization request by query (OIDC Core §3.1.2.1)."""
+    arrived = _arrive(request.query_string)
+    return proceed(arrived) if isinstance(arrived, Arrival) else arrived
+
+
+@blueprint.post("/oauth2/authorize")
+@web.access.protocol
+def authorize_post() -> Answer:
+    """The same by form. A cross-site POST brings no Lax cookie: keep it, and go on by our own GET."""
+    if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
+        raise RequestBroken("oidc_request")
+    arrived = _arrive(request.get_data(cache=False))
+    if not isinstance(arrived, Arrival):
+        return arrived
+    with transaction():
+        request_id = pending.store(arrived.subject.request, "", arrived.since, web.now())
+    return redirect(url_for("oidc.resume", request_id=request_id), 303)
+
+
+def _arrive(raw: bytes) -> Arrival | Answer:
+    form = forms.parse(raw)
+    if form is None:
+        raise RequestBroken("oidc_request")
+    return checked(authorization_request.read(form))
+
+
+def checked(asked: AuthorizationRequest) -> Arrival | Answer:
+    """The request with its client, if it passes CHECKS; otherwise the page or answer of the first failure."""
+    client = provider().clients.find(asked.client_id)
+    subject = checks.Subject(asked, client, web.runtime().settings.issuer)
+    failed = checks.first_failure(subject, "authorize")
+    if failed is None:
+        return Arrival(subject, asked.factors_since(subject.known.registration.default_max_age, web.now()))
+    kind, fault = failed
+    if kind is checks.Failure.PAGE:
+        return web.error_page(f"oidc_{fault.detail}", 400)
+    return answers.fault(asked, fault)
+
+
+# --- coming back ----------------------------------------------------------------------------------------------------------------------------
+
+
+@blueprint.get("/oauth2/authorize/<request_id>")
+@web.access.protocol
+def resume(request_id: str) -> Answer:
+    """The stored request goes on, with whoever is signed in now."""
+    arrived = recall(request_id)
+    return proceed(arrived) if isinstance(arrived, Arrival) else arrived
+
+
+@blueprint.get("/oauth2/authorize/<request_id>/cancelled")
+@web.access.protocol
+def cancelled(request_id: str) -> Answer:
+    """The person said no, at the sign-in or on a page of ours (RFC 6749 §4.1.2.1)."""
+    arrived = recall(request_id)
+    if not isinstance(arrived, Arrival):
+        return arrived
+    return answers.fault(arrived.subject.request, checks.Fault("access_denied", "cancelled"))
+
+
+def recall(request_id: str) -> Arrival | Answer:
+    """A stored request of this browser, judged again by what its client is now; otherwise a page."""
+    row = pending.find(request_id, browser.secret(), web.now())
+    if isinstance(row, str):
+        return web.error_page(f"oidc_request_{row}", 400)
+    since, parameters = row.factors_since, dict(row.parameters)
+    if not row.browser_digest:
+        with transaction():
+            bound = pending.bind(request_id, browser.secret())
+        if not bound:
+            return web.error_page("oidc_request_other_browser", 400)
+    arrived = checked(AuthorizationRequest(parameters))
+    return Arrival(arrived.subject, since, request_id) if isinstance(arrived, Arrival) else arrived
+
+
+# --- going on -------------------------------------------------------------------------------------------------------------------------------
+
+
+def person() -> authorization.Person | None:
+    """Who is signed in, as the rules want it."""
+    found = web.principal()
+    if found is None:
+        return None
+    account, row = session.get_one(Account, found.account_id), session.get_one(Session, found.session_id)
+    return authorization.person_of(account.id, account.sub, row, web.now())
+
+
+def _meant(asked: AuthorizationRequest) -> str | checks.Fault | None:
+    """The subject of the id_token_hint; a Fault if it is no ID token of ours (OIDC Core §3.1.2.1; expired is fine)."""
+    hint = asked.get("id_token_hint")
+    if not hint:
+        return None
+    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS)
+    if claims is None or claims.get("iss") != web.runtime().settings.issuer:
+        return checks.Fault("invalid_request", "id_token_hint")
+    return str(claims["sub"])
+
+
+def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:
+    """Decide and act: answer the client, or show the page that is missing."""
+    subject, asked = arrived.subject, arrived.subject.request
+    meant = _meant(asked)
+    if isinstance(meant, checks.Fault):
+        return answers.fault(asked, meant)
+    who = person()
+    situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today())
+    decision = authorization.decide(subject, situation)
+    if isinstance(decision, checks.Fault):
+        return answers.fault(asked, decision)
+    if isinstance(decision, authorization.Allowed) and who is not None:
+        return _grant(arrived, who, decision)
+    return _page(arrived, decision)
+
+
+def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.Allowed) -> Answer:
+    with transaction():
+        code = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds)
+    if code is not None:
+        return answers.to_client(arrived.subject.request, {"code": code})
+    # the session ended while we decided
+    if arrived.subject.request.silent:
+        return answers.fault(arrived.subject.request, checks.Fault("login_required", "signin"))
+    return _sign_in(arrived)
+
+
+def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
+    """Pages need a stored request: what they post or lead to is named by its id."""
+    if isinstance(decision, authorization.SignIn):
+        return _sign_in(arrived)
+    if not arrived.request_id:
+        with transaction():
+            request_id = _stored(arrived)
+        return redirect(url_for("oidc.resume", request_id=request_id), 303)
+    if isinstance(decision, authorization.AskConsent):
+        return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
+    allow_return(arrived.subject)
+    return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=name_of(arrived.subject)), 403
+
+
+def _stored(arrived: Arrival) -> str:
+    return arrived.request_id or pending.store(arrived.subject.request, browser.secret(), arrived.since, web.now())
+
+
+def _sign_in(arrived: Arrival) -> BaseResponse:
+    settings, own = web.runtime().settings, arrived.subject.known.registration
+    with transaction():
+        request_id = _stored(arrived)
+        caller = flow.Caller(
+            return_to=url_for("oidc.resume", request_id=request_id),
+            cancel_to=url_for("oidc.cancelled", request_id=request_id),
+            client_name=name_of(arrived.subject),
+            login_hint=arrived.subject.request.get("login_hint")[:SIGNIN_HINT_CHARACTERS],
+            form_action=[web.origin_of(arrived.subject.request.redirect_uri), *own.form_action_origins],
+        )
+        transaction_id = flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds)
+    # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
+    return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=request.args.get("ui_locales") or None), 303)
+
+
+def name_of(subject: checks.Subject) -> str:
+    """The client's name in the language of the page."""
+    return subject.known.registration.name("en" if str(get_locale()) == "en" else "zh-CN")
+
+
+def allow_return(subject: checks.Subject) -> None:
+    """Let this page's form end at the client (CSP form-action)."""
+    web.allow_form_action(subject.request.redirect_uri, *subject.known.registration.form_action_origins)

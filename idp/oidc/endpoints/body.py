@@ -1,0 +1,32 @@
+"""The guard of endpoints that clients call: POST, a form and nothing else, nothing in the query, no parameter twice, bounded size."""
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from idp.oidc import forms
+from idp.oidc.refusal import Refused
+
+MAX_BODY_BYTES = 64 * 1024
+FORM = "application/x-www-form-urlencoded"
+
+
+def form() -> dict[str, str] | Refused:
+    """The parameters of the body, each once."""
+    # RFC 6749 §3.2
+    if request.method != "POST":
+        return Refused("invalid_request", "method", 405)
+    if request.mimetype != FORM or (request.content_length or 0) > MAX_BODY_BYTES:
+        return Refused("invalid_request", "body")
+    # RFC 6749 §2.3.1: credentials never in a URL, so nothing is read from there
+    if request.query_string:
+        return Refused("invalid_request", "query")
+    try:
+        read = forms.parse(request.get_data(cache=False))
+    except HTTPException:
+        read = None
+    if read is None:
+        return Refused("invalid_request", "body")
+    repeated = sorted(name for name, values in read.items() if len(values) > 1)
+    if repeated:
+        return Refused("invalid_target" if repeated == ["resource"] else "invalid_request", "repeated")
+    return {name: values[0] for name, values in read.items()}

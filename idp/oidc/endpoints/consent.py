@@ -1,0 +1,64 @@
+"""GET, POST /oauth2/authorize/<id>/consent: what a client that is not the ministry's own asks for, and the person's yes or no."""
+
+from flask import render_template, request
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import opaque_tokens, web
+from idp.errors import RequestBroken
+from idp.oidc import authorization, scopes
+from idp.oidc.checks import Fault
+from idp.oidc.endpoints import answers
+from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall
+from idp.oidc.endpoints.blueprint import blueprint
+
+
+def _seal(arrived: Arrival, who: authorization.Person) -> str:
+    """Ties a page to the person who saw it: in another tab somebody else may have signed in since."""
+    return opaque_tokens.keyed_digest(web.runtime().secret, "consent", f"{arrived.request_id} {who.session_id} {who.account_id}")
+
+
+def _asked(arrived: Arrival, who: authorization.Person) -> tuple[str, ...]:
+    """What the client would get of what it asked."""
+    situation = authorization.Situation(who, None, False, None, True, web.today())
+    decision = authorization.decide(arrived.subject, situation)
+    return decision.granted if isinstance(decision, authorization.Allowed) else ()
+
+
+@blueprint.get("/oauth2/authorize/<request_id>/consent")
+@web.access.anyone
+def consent(request_id: str) -> Answer:
+    """The page. Who is not signed in, or not recently enough, goes through authorize first."""
+    arrived = recall(request_id)
+    if not isinstance(arrived, Arrival):
+        return arrived
+    who = person()
+    if who is None:
+        return proceed(arrived)
+    allow_return(arrived.subject)
+    asked = _asked(arrived, who)
+    return render_template(
+        "oidc/consent.html",
+        request_id=request_id,
+        client=arrived.subject.known.registration,
+        client_name=name_of(arrived.subject),
+        standard=[scope for scope in asked if not scope.startswith(scopes.LICENCE)],
+        systems=sorted(scopes.systems_of(asked)),
+        seal=_seal(arrived, who),
+    )
+
+
+@blueprint.post("/oauth2/authorize/<request_id>/consent")
+@web.access.anyone
+def consent_post(request_id: str) -> BaseResponse | Answer:
+    """Yes issues a code for what is asked and held now; no is access_denied; anything else is the page again."""
+    arrived = recall(request_id)
+    if not isinstance(arrived, Arrival):
+        return arrived
+    action = request.form.get("action", "")
+    if action == "deny":
+        return answers.fault(arrived.subject.request, Fault("access_denied", "consent"))
+    if action != "allow":
+        raise RequestBroken("oidc_request")
+    who = person()
+    seen = who is not None and opaque_tokens.same(_seal(arrived, who), request.form.get("seal", ""))
+    return proceed(arrived, consented=seen)

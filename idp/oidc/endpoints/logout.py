@@ -1,0 +1,95 @@
+"""GET, POST /oauth2/logout (OIDC RP-Initiated Logout): sign out, and back to the client only where everything is proven."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from flask import redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from idp import web
+from idp.accounts.models import Account
+from idp.db import session, transaction
+from idp.errors import RequestBroken
+from idp.oidc import forms, pending
+from idp.oidc.endpoints import body
+from idp.oidc.endpoints.blueprint import blueprint, provider
+from idp.oidc.keys import RETIRED_FOR_HINTS
+from idp.oidc.revocation import on_session_end
+from idp.sessions import cookie, lifecycle
+from idp.sessions.models import Session
+
+KNOWN = {"id_token_hint": 8192, "post_logout_redirect_uri": 2000, "client_id": 128, "state": 2000}
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A sign-out request that needs no question: whom it is about, and where to go on."""
+
+    sub: str
+    uri: str
+    state: str
+
+
+def _read(raw: bytes) -> dict[str, str]:
+    """The parameters we know; what is repeated or too long counts as not sent, and then a question is asked."""
+    form = forms.parse(raw) or {}
+    return {name: form[name][0] for name, most in KNOWN.items() if len(form.get(name, ())) == 1 and len(form[name][0]) <= most}
+
+
+@blueprint.post("/oauth2/logout")
+@web.access.protocol
+def logout_post() -> BaseResponse:
+    """A cross-site POST brings no Lax cookie: keep it, and go on by our own GET."""
+    if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
+        raise RequestBroken("oidc_request")
+    with transaction():
+        request_id = pending.store_logout(_read(request.get_data(cache=False)), web.now())
+    return redirect(url_for("oidc.logout", request=request_id), 303)
+
+
+@blueprint.get("/oauth2/logout")
+@web.access.protocol
+def logout() -> BaseResponse | str:
+    """At once for a proven request about this very person, otherwise after a question."""
+    asked = _read(request.query_string)
+    stored = request.args.get("request", "")
+    asked = asked or (pending.find_logout(stored, web.now()) if stored else {})
+    proven, person = _proven(asked), web.principal()
+    if proven is None or (person is not None and session.get_one(Account, person.account_id).sub != proven.sub):
+        faulty = bool(asked.get("post_logout_redirect_uri") or asked.get("id_token_hint")) and proven is None
+        return render_template("oidc/logout.html" if person else "signin/signed_out.html", faulty=faulty)
+    state = {"state": proven.state} if proven.state else {}
+    joint = "&" if "?" in proven.uri else "?"
+    return _end(redirect(proven.uri + (joint + urlencode(state) if state else ""), 303))
+
+
+def _proven(asked: dict[str, str]) -> Proven | None:
+    """A hint that one of our keys signed (expired is fine), for a client that registered this very address."""
+    hint, uri = asked.get("id_token_hint"), asked.get("post_logout_redirect_uri")
+    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS) if hint else None
+    if claims is None or claims.get("iss") != web.runtime().settings.issuer or not uri:
+        return None
+    client_id = claims["aud"]
+    if asked.get("client_id", client_id) != client_id:
+        return None
+    client = provider().clients.find(client_id)
+    if client is None or uri not in client.registration.post_logout_redirect_uris:
+        return None
+    return Proven(claims["sub"], uri, asked.get("state", ""))
+
+
+@blueprint.post("/oauth2/logout/confirm")
+@web.access.anyone
+def logout_confirmed() -> BaseResponse:
+    """The person said yes on our own page: sign out, and stay."""
+    return _end(redirect(url_for("signin.signed_out"), 303))
+
+
+def _end(answer: BaseResponse) -> BaseResponse:
+    """End this browser's session, if there is one, with all its grants."""
+    person = web.principal()
+    if person is not None:
+        with transaction():
+            lifecycle.end(session.get_one(Session, person.session_id), "signed_out", web.now(), on_session_end)
+    cookie.clear(answer, cookie.SESSION, web.runtime().settings.https)
+    return answer

@@ -1,0 +1,77 @@
+"""Signed tokens, read and written strictly. Every fault is None; nothing a stranger writes into a token raises or makes us fetch."""
+
+import binascii
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+from joserfc.util import urlsafe_b64decode
+
+MAX_TOKEN_CHARACTERS = 8192
+HEADER_MEMBERS = {"alg", "kid", "typ"}
+KeyFinder = Callable[[str, str | None], Key | None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Header and payload of a compact token, nothing verified yet."""
+
+    header: Mapping[str, Any]
+    claims: Mapping[str, Any]
+
+
+def _member(segment: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(urlsafe_b64decode(segment.encode("ascii")))
+    except (ValueError, binascii.Error, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def peek(token: str) -> Parts | None:
+    """The two JSON objects of a compact token; None if it is too long or malformed.
+
+    Only `alg`, `kid` and `typ` may stand in the header: an embedded or linked key, `crit` and `b64` are refused before anything else
+    looks at them (CVE-2024-37568, CVE-2025-59420, CVE-2026-28802).
+    """
+    if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii() or token.count(".") != 2:
+        return None
+    header, payload, _signature = token.split(".")
+    protected, claims = _member(header), _member(payload)
+    if protected is None or claims is None or not set(protected) <= HEADER_MEMBERS:
+        return None
+    return Parts(protected, claims) if all(isinstance(value, str) for value in protected.values()) else None
+
+
+def verified(token: str, find: KeyFinder, algorithms: Collection[str], typ: Collection[str] = ("JWT",)) -> Mapping[str, Any] | None:
+    """The claims of a token signed by the key that `find(alg, kid)` knows; None on any fault. `typ` may be absent only where "JWT" is allowed."""
+    parts = peek(token)
+    if parts is None or parts.header.get("alg") not in algorithms:
+        return None
+    if parts.header.get("typ", "JWT").lower().removeprefix("application/") not in {name.lower() for name in typ}:
+        return None
+    key = find(parts.header["alg"], parts.header.get("kid"))
+    if key is None:
+        return None
+    try:
+        jws.deserialize_compact(token, key, algorithms=[parts.header["alg"]])
+    except (JoseError, ValueError, TypeError):
+        return None
+    return parts.claims
+
+
+def signed(key: Key, kid: str, alg: str, claims: Mapping[str, Any], typ: str) -> str:
+    """A compact token under one named key, never under a set."""
+    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False)
+    return jws.serialize_compact({"typ": typ, "alg": alg, "kid": kid}, payload, key, algorithms=[alg])
+
+
+def number(value: object) -> float | None:
+    """A NumericDate as a float; None for anything else (bool, string, NaN, 1e300)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e11 else None

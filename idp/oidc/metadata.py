@@ -1,0 +1,44 @@
+"""The discovery document (OIDC Discovery §3, RFC 8414): exactly what works, and every list whose absence would mean a default."""
+
+from collections.abc import Collection
+from typing import Any
+
+from idp.oidc import acr, checks, claims, scopes
+from idp.oidc.keys import ALGORITHMS
+from idp.oidc.registration import ASSERTION_ALGORITHMS
+
+AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+ENDPOINTS = {
+    "authorization_endpoint": "/oauth2/authorize",
+    "token_endpoint": "/oauth2/token",
+    "userinfo_endpoint": "/oauth2/userinfo",
+    "jwks_uri": "/oauth2/jwks",
+    "end_session_endpoint": "/oauth2/logout",
+}
+
+
+def document(issuer: str, grants: Collection[str], systems: Collection[str]) -> dict[str, Any]:
+    """The metadata of this issuer; `systems` are the codes of the business systems."""
+    return {
+        "issuer": issuer,
+        **{name: issuer + path for name, path in ENDPOINTS.items()},
+        "scopes_supported": [*scopes.STANDARD, *(scopes.LICENCE + system for system in systems)],
+        "response_types_supported": ["code"],
+        "response_modes_supported": list(checks.RESPONSE_MODES),
+        "grant_types_supported": list(grants),
+        "subject_types_supported": ["public"],
+        "acr_values_supported": [level.acr for level in acr.LEVELS],
+        "id_token_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": sorted(checks.PROMPTS),
+        "claim_types_supported": ["normal"],
+        "claims_supported": list(claims.SUPPORTED),
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        # left out it would mean true
+        "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": True,
+        "ui_locales_supported": ["zh-CN", "en"],
+    }

@@ -1,0 +1,65 @@
+"""Authorization requests that wait on the server: for the sign-in, the consent, or their own GET after a cross-site POST."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import delete, update
+
+from idp import opaque_tokens
+from idp.db import session, spend_once
+from idp.oidc.authorization_request import AuthorizationRequest
+from idp.oidc.models import AuthorizationRequestRecord, LogoutRequestRecord
+
+LIFE = timedelta(minutes=30)
+MAX_ID_CHARACTERS = 64
+Refusal = Literal["unknown", "expired", "other_browser"]
+
+
+def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime) -> str:
+    """Keep a checked request for this browser (its secret; "" = not known yet); returns its id."""
+    row = AuthorizationRequestRecord(
+        id=opaque_tokens.make(),
+        browser_digest=opaque_tokens.digest(browser) if browser else "",
+        client_id=request.client_id,
+        parameters=dict(request.values),
+        factors_since=since,
+        created_at=now,
+        expires_at=now + LIFE,
+    )
+    session.add(row)
+    return row.id
+
+
+def find(request_id: str, browser: str, now: datetime) -> AuthorizationRequestRecord | Refusal:
+    """The stored request, if it is in time and this browser's, or nobody's yet."""
+    row = session.get(AuthorizationRequestRecord, request_id) if len(request_id) <= MAX_ID_CHARACTERS else None
+    if row is None:
+        return "unknown"
+    if row.browser_digest and not opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser)):
+        return "other_browser"
+    return row if now < row.expires_at else "expired"
+
+
+def bind(request_id: str, browser: str) -> bool:
+    """The first browser that comes for a request that was posted gets it; False if another was first."""
+    unbound = (AuthorizationRequestRecord.id == request_id, AuthorizationRequestRecord.browser_digest == "")
+    return spend_once(update(AuthorizationRequestRecord).where(*unbound).values(browser_digest=opaque_tokens.digest(browser)))
+
+
+def store_logout(parameters: dict[str, str], now: datetime) -> str:
+    """Keep a sign-out request until its own GET; returns its id."""
+    row = LogoutRequestRecord(id=opaque_tokens.make(), parameters=parameters, expires_at=now + LIFE)
+    session.add(row)
+    return row.id
+
+
+def find_logout(request_id: str, now: datetime) -> dict[str, str]:
+    """What was posted; empty if it is unknown or too old, which then only means that nothing is known about it."""
+    row = session.get(LogoutRequestRecord, request_id) if len(request_id) <= MAX_ID_CHARACTERS else None
+    return dict(row.parameters) if row is not None and now < row.expires_at else {}
+
+
+def sweep(now: datetime) -> None:
+    """Drop what nobody came back to (a job of the worker)."""
+    for record in (AuthorizationRequestRecord, LogoutRequestRecord):
+        session.execute(delete(record).where(record.expires_at < now))

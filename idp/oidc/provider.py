@@ -1,0 +1,33 @@
+"""What a process keeps of the OpenID Provider, and the tables of what it speaks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from idp.oidc import tokens
+from idp.oidc.clients import Client, ClientCache
+from idp.oidc.grants import authorization_code
+from idp.oidc.keys import KeyRing
+from idp.oidc.refusal import Refused
+
+Plan = Callable[[Mapping[str, str], Client, tokens.Moment], tokens.Redemption | Refused]
+
+# grant_type → how it gets from a form to a plan
+GRANTS: dict[str, Plan] = {"authorization_code": authorization_code.plan}
+
+
+@dataclass
+class Prebuilt:
+    """Public bytes that are built again every few seconds at most, with their ETag."""
+
+    built_at: float = 0.0
+    body: bytes = b""
+    etag: str = ""
+
+
+@dataclass
+class Provider:
+    """The caches of one app: keys and clients by version, the public documents as bytes."""
+
+    keys: KeyRing
+    clients: ClientCache = field(default_factory=ClientCache)
+    documents: dict[str, Prebuilt] = field(default_factory=dict)

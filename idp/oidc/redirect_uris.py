@@ -1,0 +1,67 @@
+"""Which redirect URIs may be registered, and when one that is asked for is a registered one."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
+
+from idp.settings import is_loopback
+
+MAX_URI_CHARACTERS = 2000
+# RFC 3986 characters only: no blank, backslash, control, non-ASCII; no wildcard
+_ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?@!$&'()+,;=%\[\]]+\Z")
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# RFC 8252 §7.1: a reversed domain name, so there is a dot
+_PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+\Z")
+
+
+def _split(uri: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def fault(uri: str, *, native: bool = False) -> str | None:
+    """Why `uri` may not be registered (a sentence for operators), or None. `native` also allows private-use schemes (RFC 8252 §7.1)."""
+    if len(uri) > MAX_URI_CHARACTERS or not _ALLOWED.match(uri) or _PERCENT.search(uri):
+        return "only the characters of RFC 3986, no fragment, no wildcard, at most 2000 of them"
+    parts = _split(uri)
+    if parts is None:
+        return "not a URI"
+    if native and _PRIVATE_SCHEME.match(uri.split(":", 1)[0]):
+        return None
+    if parts.scheme != uri.split(":", 1)[0] or parts.scheme not in ("https", "http"):
+        return "must be https (or http on loopback), written in lower case"
+    return _host_fault(parts)
+
+
+def _host_fault(parts: SplitResult) -> str | None:
+    if not parts.hostname or "@" in parts.netloc or parts.netloc != parts.netloc.lower():
+        return "must name a host in lower case, without user name or password"
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        return "plain http is only possible on loopback"
+    # dot segments make two spellings of one address
+    if any(segment in (".", "..") for segment in parts.path.lower().replace("%2e", ".").replace(";", "/").split("/")):
+        return "no dot segments in the path"
+    return None
+
+
+def registered(uri: str, uris: Sequence[str], *, native: bool = False) -> bool:
+    """Whether `uri` is one of the registered ones: exact string comparison (RFC 9700 §2.1).
+
+    The one exception is the port of a native application's loopback address (RFC 8252 §7.3); its host is parsed, never a prefix.
+    """
+    if uri in uris:
+        return True
+    return native and len(uri) <= MAX_URI_CHARACTERS and any(_same_but_port(uri, known) for known in uris)
+
+
+def _same_but_port(uri: str, known: str) -> bool:
+    if not (uri.startswith("http://") and known.startswith("http://")) or fault(uri):
+        return False
+    left, right = _split(uri), _split(known)
+    if left is None or right is None or left.hostname not in ("127.0.0.1", "::1"):
+        return False
+    return left.hostname == right.hostname and (left.path, left.query) == (right.path, right.query)

@@ -1,0 +1,194 @@
+"""The metadata of a client: names of RFC 7591 and OpenID Connect Registration, and our own; judged the same wherever it comes from.
+
+`judge()` is the one entrance for the command line and for registration over HTTP.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, RSAKey
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
+
+from idp.db import dumps
+from idp.errors import BadInput
+from idp.oidc import acr, redirect_uris, scopes
+from idp.web import origin_of
+
+ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
+MAX_JWKS_KEYS = 10
+MIN_RSA_BITS = 2048
+Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$")]
+AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
+ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,100}$")]
+UriList = Annotated[tuple[str, ...], Field(max_length=50)]
+
+
+class Registration(BaseModel):
+    """One client as it is registered. Defaults are those of the specifications; own names come last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    client_id: ClientId
+    client_name: Text = ""
+    client_name_en: Text = Field("", alias="client_name#en")
+    application_type: Literal["web", "native"] = "web"
+    redirect_uris: UriList = ()
+    post_logout_redirect_uris: UriList = ()
+    grant_types: tuple[Literal["authorization_code", "refresh_token"], ...] = ("authorization_code",)
+    response_types: tuple[Literal["code"], ...] = ("code",)
+    scope: Annotated[str, StringConstraints(max_length=1000)] = " ".join(scopes.STANDARD)
+    token_endpoint_auth_method: AuthMethod = "client_secret_basic"  # noqa: S105  # a method's name
+    token_endpoint_auth_signing_alg: Literal["ES256", "PS256", "RS256", "EdDSA"] | None = None
+    id_token_signed_response_alg: Literal["ES256", "RS256"] = "RS256"  # noqa: S105  # an algorithm's name
+    subject_type: Literal["public"] = "public"
+    jwks: dict[str, Any] | None = None
+    default_max_age: Annotated[int, Field(ge=0, le=86400)] | None = None
+    require_auth_time: bool = False
+    default_acr_values: tuple[str, ...] = ()
+    initiate_login_uri: str | None = None
+    backchannel_logout_uri: str | None = None
+    backchannel_logout_session_required: bool = False
+    client_uri: str | None = None
+    logo_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    contacts: tuple[Text, ...] = ()
+
+    system: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
+    profile: Literal["oidc"] = "oidc"
+    first_party: bool = False
+    require_pkce: bool = True
+    require_acr: str | None = None
+    assertion_audience: Literal["issuer", "compat"] = "issuer"
+    form_action_origins: tuple[str, ...] = ()
+
+    @field_validator("redirect_uris", "post_logout_redirect_uris")
+    @classmethod
+    def _uris(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        native = info.data.get("application_type") == "native"
+        for uri in value:
+            reason = redirect_uris.fault(uri, native=native)
+            if reason:
+                raise ValueError(f"{uri!r}: {reason}")
+        return tuple(dict.fromkeys(value))
+
+    @field_validator("initiate_login_uri", "backchannel_logout_uri", "client_uri", "logo_uri", "policy_uri", "tos_uri")
+    @classmethod
+    def _uri(cls, value: str | None) -> str | None:
+        reason = redirect_uris.fault(value) if value is not None else None
+        if reason:
+            raise ValueError(reason)
+        return value
+
+    @field_validator("form_action_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            reason = redirect_uris.fault(origin) or (None if origin_of(origin) == origin else "must be scheme://host[:port] and nothing more")
+            if reason:
+                raise ValueError(f"{origin!r}: {reason}")
+        return value
+
+    @field_validator("scope")
+    @classmethod
+    def _scope(cls, value: str) -> str:
+        names = scopes.split(value)
+        unknown = [name for name in names if name not in scopes.STANDARD and not name.startswith(scopes.LICENCE)]
+        if unknown or not names:
+            raise ValueError(f"unknown: {' '.join(unknown)}" if unknown else "must not be empty; leave it out for the standard scopes")
+        return " ".join(names)
+
+    @field_validator("require_acr", "default_acr_values")
+    @classmethod
+    def _levels(cls, value: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        known = [level.acr for level in acr.LEVELS]
+        for each in (value,) if isinstance(value, str) else value or ():
+            if each not in known:
+                raise ValueError(f"{each!r} is not one of {', '.join(known)}")
+        return value
+
+    @field_validator("jwks")
+    @classmethod
+    def _jwks(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            _judge_jwks(value)
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        keyed = self.token_endpoint_auth_method == "private_key_jwt"  # noqa: S105  # a method's name
+        if keyed and self.jwks is None:
+            raise ValueError("private_key_jwt needs jwks")
+        if "authorization_code" in self.grant_types and not self.redirect_uris:
+            raise ValueError("redirect_uris must not be empty")
+        if "authorization_code" not in self.grant_types:
+            raise ValueError("grant_types must hold authorization_code")
+        # RFC 9700 §2.1.1: public clients have nothing but PKCE
+        if not self.require_pkce and self.public:
+            raise ValueError("require_pkce = false is only for confidential clients")
+        return self
+
+    def members(self) -> dict[str, Any]:
+        """The members that differ from their defaults, under their registered names: what is stored and shown."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+    def name(self, lang: str) -> str:
+        """What people are shown (RFC 7591 §2.2)."""
+        return (self.client_name_en if lang == "en" else "") or self.client_name or self.client_id
+
+    @property
+    def public(self) -> bool:
+        """Whether the client has no means to prove itself."""
+        return self.token_endpoint_auth_method == "none"  # noqa: S105  # a method's name
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether the client proves itself by a secret."""
+        return self.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post")
+
+    @property
+    def native(self) -> bool:
+        """Whether it runs on the user's machine (RFC 8252)."""
+        return self.application_type == "native"
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes it may ask for."""
+        return scopes.split(self.scope)
+
+
+def _judge_jwks(jwks: dict[str, Any]) -> None:
+    """ValueError unless every key is a public, strong, singly named RSA, EC P-256 or Ed25519 key."""
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_JWKS_KEYS or set(jwks) != {"keys"}:
+        raise ValueError(f"must be an object with `keys`, a list of 1 to {MAX_JWKS_KEYS}")
+    names = [_judge_key(key) for key in keys]
+    if len(set(names)) != len(names) or (len(names) > 1 and None in names):
+        raise ValueError("every key needs a `kid` of its own")
+
+
+def _judge_key(jwk: object) -> str | None:
+    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC", "OKP") or {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & set(jwk):
+        raise ValueError("keys must be public RSA, EC or OKP keys")
+    try:
+        key = JWKRegistry.import_key(jwk)
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise ValueError("a key cannot be read") from error
+    if isinstance(key, RSAKey) and key.raw_value.key_size < MIN_RSA_BITS:
+        raise ValueError(f"RSA keys need {MIN_RSA_BITS} bits or more")
+    if (isinstance(key, ECKey) and jwk.get("crv") != "P-256") or (jwk["kty"] == "OKP" and jwk.get("crv") != "Ed25519"):
+        raise ValueError("EC keys must be P-256, OKP keys Ed25519")
+    kid = jwk.get("kid")
+    if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= 200):
+        raise ValueError("a `kid` must be a string of 1 to 200 characters")
+    return kid
+
+
+def judge(members: dict[str, Any], file: str | None = None) -> Registration:
+    """A valid registration; BadInput names the file and the first wrong member."""
+    try:
+        return Registration.model_validate_json(dumps(members))  # JSON mode: lists become tuples, nothing else is converted
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        reason = "no such member" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        raise BadInput(reason, file=file, field=".".join(str(part) for part in problem["loc"]) or None) from error
