@@ -10,17 +10,21 @@ from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
-from idp.messages import console
+from idp.messages import absent, console, smtp
+from idp.oidc import client_assertions, pending
+from idp.oidc import endpoints as oidc_endpoints
+from idp.oidc import revocation as oidc_revocation
+from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
 from idp.sessions import cookie, lifecycle
 from idp.settings import Settings, load, master_secret
-from idp.signin import flow, steps
+from idp.signin import flow, notices, steps
 from idp.signin import views as signin_views
 from idp.signin.flow import Step
 from idp.signin.views import entry
 
-BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, captcha_views.pages, portal_views.pages)
+BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, captcha_views.pages, portal_views.pages, oidc_endpoints.blueprint)
 
 # The order of the sign-in; the hub takes the first that is still needed.
 STEPS = (
@@ -31,12 +35,19 @@ STEPS = (
 )
 
 # What the worker sweeps, each in a transaction of its own.
-JOBS = (limits.sweep, flow.sweep, captcha.sweep)
+JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep)
 
 
-def adapters_for(_settings: Settings) -> Adapters:
+def handlers(adapters: Adapters, settings: Settings) -> dict[str, Handler]:
+    """Outbox kind → what delivers it."""
+    return {notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone)}
+
+
+def adapters_for(settings: Settings) -> Adapters:
     """The outside world as the settings describe it."""
-    return Adapters(clock=SystemClock(), mail=console.Mail(), sms=console.Sms())
+    if settings.delivery == "console":
+        return Adapters(clock=SystemClock(), mail=console.Mail(), sms=console.Sms())
+    return Adapters(clock=SystemClock(), mail=smtp.Mail(settings.smtp_url, settings.mail_from), sms=absent.Sms())
 
 
 def load_principal() -> web.Principal | None:
@@ -56,7 +67,7 @@ def load_principal() -> web.Principal | None:
     return web.Principal(account.id, found.id)
 
 
-HOOKS = web.Hooks(load_principal=load_principal, signin_path=entry.begin, session_ended=lambda _session, _now: None, steps=STEPS)
+HOOKS = web.Hooks(load_principal=load_principal, signin_path=entry.begin, session_ended=oidc_revocation.on_session_end, steps=STEPS)
 
 
 def _number() -> None:
