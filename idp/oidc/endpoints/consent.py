@@ -1,9 +1,16 @@
 """GET, POST /oauth2/authorize/<id>/consent: what a client that is not the ministry's own asks for, and the person's yes or no."""
 
+from urllib.parse import urlsplit
+
 from flask import render_template, request
+from flask_babel import get_locale
+from sqlalchemy import select
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import opaque_tokens, web
+from idp.accounts.models import Account
+from idp.db import session
+from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
 from idp.oidc import authorization, scopes
 from idp.oidc.checks import Fault
@@ -24,6 +31,11 @@ def _asked(arrived: Arrival, who: authorization.Person) -> tuple[str, ...]:
     return decision.granted if isinstance(decision, authorization.Allowed) else ()
 
 
+def _names(systems: set[str]) -> list[str]:
+    rows = session.scalars(select(BusinessSystem).where(BusinessSystem.code.in_(systems)).order_by(BusinessSystem.position))
+    return [row.name_en if str(get_locale()) == "en" else row.name for row in rows]
+
+
 @blueprint.get("/oauth2/authorize/<request_id>/consent")
 @web.access.anyone
 def consent(request_id: str) -> Answer:
@@ -42,7 +54,9 @@ def consent(request_id: str) -> Answer:
         client=arrived.subject.known.registration,
         client_name=name_of(arrived.subject),
         standard=[scope for scope in asked if not scope.startswith(scopes.LICENCE)],
-        systems=sorted(scopes.systems_of(asked)),
+        systems=_names(scopes.systems_of(asked)),
+        host=urlsplit(arrived.subject.request.redirect_uri).netloc,
+        username=session.get_one(Account, who.account_id).canonical_name,
         seal=_seal(arrived, who),
     )
 

@@ -1,0 +1,2 @@
+// Sends the page's form on; who has no JavaScript presses its button.
+document.forms[0].submit();
