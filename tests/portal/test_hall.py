@@ -118,7 +118,11 @@ def test_without_any_right_the_page_says_what_to_do(app: Flask, browser: FlaskCl
 def test_a_ninth_system_needs_no_code(app: Flask, browser: FlaskClient) -> None:
     come_in(app, browser, "export", "ninth")
     with app.app_context(), transaction() as s:
-        s.add(BusinessSystem(code="ninth", position=9, name="第九", name_en="Ninth", short_name="第九", short_name_en="Ninth", icon="x", right_from="ekey"))
+        s.add(
+            BusinessSystem(
+                code="ninth", position=9, name="第九", name_en="Ninth", short_name="第九", short_name_en="Ninth", icon="x", right_from="ekey"
+            )
+        )
     page = browser.get("/hall/licences").text
     assert tiles(page) == ["出口", "第九"]
     assert "/static/icons/general.svg" in page
