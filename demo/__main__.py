@@ -56,7 +56,7 @@ def _listening_port(issuer: str) -> int:
 
 def _passwords() -> dict[tuple[str, str], list[tuple[str, str]]]:
     """(system, name) → enterprise code and old password, from the sample data."""
-    with (ROOT / "sample_data" / "legacy" / "passwords.csv").open(encoding="utf-8", newline="") as file:
+    with (ROOT / "sample_data" / "passwords.csv").open(encoding="utf-8", newline="") as file:
         found: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for row in csv.DictReader(file):
             found.setdefault((row["system"], row["username"]), []).append((row["enterprise_code"], row["password"]))
@@ -82,7 +82,7 @@ def systems() -> list[tuple[str, str]]:
 def _accounts() -> Table:
     table = Table(title="试用账号 / Accounts to try (旧密码首次登录有效，登录后按提示设置新密码)", title_justify="left")
     for column in ("用户名", "旧密码", "业务"):
-        table.add_column(column, no_wrap=column != "业务")
+        table.add_column(column, no_wrap=column != "业务", overflow="fold")
     known = _passwords()
     for system, name, form, business in ACCOUNTS:
         code, password = known[system, name][0]
