@@ -18,14 +18,17 @@ strict_option = click.option("--strict", is_flag=True, help="Take all rows or no
 file_argument = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
 
-def run(files: Sequence[Path], strict: bool, importer: Callable[[Path, Report], None]) -> None:
-    """Import `files` in one transaction, so that a refusal (exit code 1) has written nothing; exit code 3 where rows were left out.
+Importer = Callable[[Path, Report], None]
+
+
+def run(files: Sequence[tuple[Path, Importer]], strict: bool) -> None:
+    """Import `files` in this order in one transaction, so that a refusal (exit code 1) has written nothing; exit code 3 where rows were left out.
 
     Rejected rows go to standard error as `file:line: column: reason`, the counts to standard output.
     """
     total: Counter[str] = Counter()
-    with _bar() as bar, transaction():
-        for file in files:
+    with progress_bar() as bar, transaction():
+        for file, importer in files:
             report = _report(file, bar)
             importer(file, report)
             total += report.counts
@@ -38,7 +41,8 @@ def run(files: Sequence[Path], strict: bool, importer: Callable[[Path, Report], 
         sys.exit(ROWS_LEFT_OUT)
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
+    """A bar on standard error, and only if that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

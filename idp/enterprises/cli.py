@@ -16,4 +16,4 @@ group = AppGroup("enterprise", help="The register of enterprises.")
 def import_(files: tuple[Path, ...], strict: bool) -> None:
     """Add and update enterprises from UTF-8 FILES: code,uscc,name,name_en,region,status (active | cancelled)."""
     now = web.now()
-    import_command.run(files, strict, lambda file, report: register.import_file(file, report, now))
+    import_command.run([(file, lambda path, report: register.import_file(path, report, now)) for file in files], strict)

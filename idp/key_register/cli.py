@@ -16,4 +16,4 @@ group = AppGroup("ekey", help="The key office's list of e-keys.")
 def import_(files: tuple[Path, ...], strict: bool) -> None:
     """Add and update e-keys from UTF-8 FILES: serial,enterprise_code,holder,licences,issued,expires,status (active | expired | revoked)."""
     now = web.now()
-    import_command.run(files, strict, lambda file, report: office_list.import_file(file, report, now))
+    import_command.run([(file, lambda path, report: office_list.import_file(path, report, now)) for file in files], strict)

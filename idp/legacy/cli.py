@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,8 +12,13 @@ from flask.cli import AppGroup
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import select
 
 from idp import import_command, web
+from idp.db import session
+from idp.enterprises import register
+from idp.entitlements.models import BusinessSystem
+from idp.key_register import office_list
 from idp.legacy import importer, mapping, merge, merge_plan, old_users
 from idp.legacy.merge_plan import Note, Plan, PlannedAccount
 
@@ -31,7 +37,25 @@ group = AppGroup("legacy", help="Dumps of the old systems, and the merge of thei
 def import_(files: tuple[Path, ...], system: str, as_of: datetime, mapping_file: Path | None, strict: bool) -> None:
     """Take dumps (FILES) of one old system in. Opens nothing yet: `idp legacy merge` makes the accounts."""
     dump = importer.Dump(system, as_of.date(), mapping.load(system, mapping_file), web.runtime().secret, web.now())
-    import_command.run(files, strict, lambda file, report: importer.import_file(file, report, dump))
+    import_command.run([(file, lambda path, report: importer.import_file(path, report, dump)) for file in files], strict)
+
+
+@group.command("import-all")
+@click.option("--as-of", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Day of the dumps.")
+@import_command.strict_option
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def import_all(folder: Path, as_of: datetime, strict: bool) -> None:
+    """Take a whole FOLDER in at once: enterprises.csv, ekeys.csv, and legacy/SYSTEM.csv for each system; what is not there is passed over."""
+    now, secret = web.now(), web.runtime().secret
+    files: list[tuple[Path, import_command.Importer]] = [
+        (folder / "enterprises.csv", lambda path, report: register.import_file(path, report, now)),
+        (folder / "ekeys.csv", lambda path, report: office_list.import_file(path, report, now)),
+    ]
+    for system in session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)):
+        file = folder / "legacy" / f"{system}.csv"
+        if file.exists():
+            files.append((file, partial(importer.import_file, dump=importer.Dump(system, as_of.date(), mapping.load(system), secret, now))))
+    import_command.run([(file, take) for file, take in files if file.exists()], strict)
 
 
 @group.command("merge")
@@ -45,7 +69,10 @@ def merge_(show: bool, do: bool, as_json: bool) -> None:
     if show:
         _show(merge_plan.plan(old_users.read(web.now().date())), as_json)
         return
-    counts = merge.apply(web.now(), web.runtime().settings.sensitive_right_proof)
+    with import_command.progress_bar() as bar:
+        task = bar.add_task("merge", total=None)
+        proof = web.runtime().settings.sensitive_right_proof
+        counts = merge.apply(web.now(), proof, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(" · ".join(f"{counts[what]} {what}" for what in ("made", "joined", "updated")))
 
 
