@@ -119,10 +119,12 @@ def _run(place: Place) -> None:
         signal.signal(number, lambda *_: done.set())
     preparation.prepare(ROOT, place.state, place.environment(), place.systems_port, [code for _name, code in systems()], console, done)
     with ExitStack() as stack:
-        children = [stack.enter_context(running(child)) for child in (_platform(place), _business_systems(place), _worker(place))]
+        children = [stack.enter_context(running(child)) for child in (_platform(place), _business_systems(place))]
         host = place.issuer.partition("://")[2]
         wait_until_up(children[0], f"http://127.0.0.1:{place.port}/.well-known/openid-configuration", host, done)
         wait_until_up(children[1], f"http://127.0.0.1:{place.systems_port}/", f"127.0.0.1:{place.systems_port}", done)
+        # the one nobody waits for comes last
+        children.append(stack.enter_context(running(_worker(place))))
         if not done.is_set():
             _say(place, console, started)
         while not done.wait(0.5):

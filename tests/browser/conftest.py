@@ -2,12 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.demo import Demo, free_ports
+from tests.browser.demo import Demo, Prepared, free_ports
 
 
 @pytest.fixture(params=[True, False], ids=["js", "nojs"])
@@ -20,20 +19,18 @@ def chromium_page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path]:
-    """A demo that was started once, and a copy of what it prepared."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("demo")
     demo = Demo(folder / "state", free_ports())
-    with demo.running():
+    with demo.running() as started:
         pass
     shutil.copytree(demo.state, folder / "prepared")
-    return demo, folder / "prepared"
+    return Prepared(demo, folder / "prepared", started.seconds)
 
 
 @pytest.fixture
-def demo(prepared: tuple[Demo, Path]) -> Iterator[Demo]:
+def demo(prepared: Prepared) -> Iterator[Demo]:
     """The running demo, as on the first day."""
-    demo, copy = prepared
-    demo.restore(copy)
-    with demo.running():
-        yield demo
+    prepared.demo.restore(prepared.copy)
+    with prepared.demo.running():
+        yield prepared.demo

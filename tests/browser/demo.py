@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from idp import opaque_tokens
 from idp.captcha.rules import PURPOSE
@@ -92,6 +93,14 @@ class Started:
 
     process: subprocess.Popen[bytes]
     log: Path
+    seconds: float
+
+
+class Prepared(NamedTuple):
+    """A demo that was started once, a copy of what it prepared, and how long that took."""
+
+    demo: Demo
+    copy: Path
     seconds: float
 
 

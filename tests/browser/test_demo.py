@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.demo import ROOT, SYSTEMS, Demo
+from tests.browser.demo import ROOT, SYSTEMS, Demo, Prepared
 
 pytestmark = pytest.mark.slow
 SECOND_START_SECONDS = 3
@@ -20,8 +20,8 @@ def _status(port: int, path: str) -> int:
     return status
 
 
-def test_it_says_where_everything_is_and_ends_cleanly(prepared: tuple[Demo, Path]) -> None:
-    demo, copy = prepared
+def test_it_says_where_everything_is_and_ends_cleanly(prepared: Prepared) -> None:
+    demo, copy, first_start = prepared
     demo.restore(copy)
     with demo.running() as started:
         said = started.log.read_text("utf-8")
@@ -33,14 +33,15 @@ def test_it_says_where_everything_is_and_ends_cleanly(prepared: tuple[Demo, Path
         for shown in ("0441987654321-beijing", "Export2018pass", "import-old-8", "jidian_strong", "liangyong"):
             assert shown in said
     assert started.process.returncode == 0
-    assert started.seconds < SECOND_START_SECONDS, "nothing is prepared twice"
+    # three seconds on an idle machine; a busy one is measured by its own first start
+    assert started.seconds < max(SECOND_START_SECONDS, first_start / 4), "nothing is prepared twice"
     for number in range(SYSTEMS + 1):
         with pytest.raises(ConnectionRefusedError):
             _status(demo.port + number, "/")
 
 
-def test_a_wrong_setting_is_said_and_nothing_stays_behind(prepared: tuple[Demo, Path], tmp_path: Path) -> None:
-    demo, _copy = prepared
+def test_a_wrong_setting_is_said_and_nothing_stays_behind(prepared: Prepared, tmp_path: Path) -> None:
+    demo, _copy, _seconds = prepared
     broken = Demo(tmp_path / "state", demo.port)
     environment = {**broken.environment(), "IDP_CODE_SECONDS": "0"}
     ended = subprocess.run(broken.command(), env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
@@ -49,8 +50,8 @@ def test_a_wrong_setting_is_said_and_nothing_stays_behind(prepared: tuple[Demo, 
     assert not (tmp_path / "state" / "stamp").exists()
 
 
-def test_the_systems_see_no_setting_of_the_platform(prepared: tuple[Demo, Path]) -> None:
-    demo, copy = prepared
+def test_the_systems_see_no_setting_of_the_platform(prepared: Prepared) -> None:
+    demo, copy, _seconds = prepared
     demo.restore(copy)
     with demo.running() as started:
         pid = started.process.pid

@@ -75,7 +75,7 @@ def _enter_export(visitor: Visitor) -> None:
     visitor.picture("5-modules")
     page.click("main a[href='/hall/licences/export']")
     visitor.picture("6-export-module")
-    page.get_by_text("进入应用").click()
+    page.get_by_role("link", name="进入应用", exact=True).click()
     expect(page).to_have_url(f"{visitor.demo.system(EXPORT)}/")
     visitor.picture("7-export-system")
 
