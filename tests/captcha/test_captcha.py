@@ -67,6 +67,11 @@ def test_five_minutes_and_no_longer(seconds: int, taken: bool) -> None:
     assert check(asked, answer(asked), seconds=seconds) is taken
 
 
+def test_a_long_answer_is_not_looked_at() -> None:
+    asked = ask()
+    assert not check(asked, answer(asked) + " " * rules.MAX_TYPED_CHARACTERS)
+
+
 def test_another_transaction_cannot_use_or_spend_it() -> None:
     asked = ask()
     typed = answer(asked)

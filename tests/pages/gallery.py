@@ -59,6 +59,13 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "error": ("error", {"code": "http_500", "status": 500, "request_id": "0a1b2c3d4e"}),
     "error-unknown": ("error", {"code": "never_heard_of", "status": 400, "request_id": ""}),
 }
+CLIENT = Thing(first_party=False, policy_uri="https://rp.example/policy")
+CONSENT = {"client": CLIENT, "client_name": "<i>甲</i>系统", "host": "rp.example", "username": people.NAME, "seal": "s", "request_id": "r"}
+STATES |= {
+    "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
+    "no-right": ("oidc/no_right", {"client_name": "出口许可证系统", "request_id": "r"}),
+    "oidc-signout": ("oidc/logout", {"faulty": True}),
+}
 HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]
 HALL = ["/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
 ADDRESSES = [*(f"/gallery/{name}" for name in STATES), *HELP, *HALL, "/nothing-here"]

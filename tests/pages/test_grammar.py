@@ -126,8 +126,9 @@ def test_the_first_submit_button_goes_on_and_forms_are_guarded(page: Page) -> No
         assert "formnovalidate" not in in_main[0].attrs
         assert all("formnovalidate" in button.attrs for button in in_main[1:])
     for form in page.all("form"):
-        assert form.attrs["method"] == "post"
         assert form.attrs["action"].startswith("/")
+        if form.attrs["method"] == "get":
+            continue
         inside = [e for e in page.all("input") if form in e.parents and e.attrs.get("name") == "csrf_token"]
         assert len(inside) == 1
 

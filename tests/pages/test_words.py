@@ -15,6 +15,7 @@ ROOT = Path(idp.__file__).parent
 CODE = r"[a-z_0-9]+(?:[.-][a-z_0-9-]+)+"
 CALL = re.compile(rf"\b(?:_|gettext)\(\s*['\"]({CODE})['\"]\s*[,)]")
 FAMILY = re.compile(r"\b(?:_|gettext|_known)\(\s*f?['\"]([a-z_0-9.]+\.)(?:\{[^}]+\}|['\"]\s*~\s*\w[\w.]*)([a-z_.]*)")
+ERROR_PAGE = re.compile(r"\berror_page\(f?\"([a-z_0-9]+)[{\"]")
 REFUSAL = re.compile(r"\bRefusal\(\s*\"([a-z_0-9]+)\"")
 LITERAL = re.compile(r"[\"']([a-z_0-9][a-z_0-9.-]*)[\"']")
 
@@ -37,7 +38,7 @@ def placeholders(text: str) -> list[str]:
 
 def families() -> set[tuple[str, str]]:
     """Beginnings and ends of codes that are completed at run time, such as `error.` with an empty end."""
-    return set(FAMILY.findall(sources()))
+    return set(FAMILY.findall(sources())) | {(f"error_page.{begin}", "") for begin in ERROR_PAGE.findall(sources())}
 
 
 def literals() -> set[str]:
@@ -76,7 +77,7 @@ def test_every_refusal_has_words() -> None:
 
 def test_no_words_are_left_over() -> None:
     used, known = set(CALL.findall(sources())), literals()
-    made = {begin + middle + end for begin, end in families() for middle in known}
+    made = {begin + middle + end for begin, end in families() for middle in {*known, ""}}
     unused = set(words("en")) - used - made - known
     # codes of HTTP errors are made from the status
     assert {code for code in unused if not re.fullmatch(r"error_page\.http_\d{3}", code)} == set()
