@@ -1,10 +1,12 @@
 """What every page has around it: the links of this installation, the language switch, the words of an error.
 
-Given to all templates, whoever renders them, as `site`, `language_switch`, `error_text`, `page_words` and the filter `when`.
+Given to all templates, whoever renders them, as `site`, `assets`, `language_switch`, `error_text`, `page_words` and the filter `when`.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
 from urllib.parse import urlencode
 
 from babel.dates import format_datetime
@@ -13,9 +15,10 @@ from flask_babel import get_locale, gettext
 
 from idp.adapters import BEIJING
 from idp.errors import Refusal
-from idp.i18n import TAGS
 from idp.settings import Settings
 
+STATIC = Path(__file__).parent.parent / "static"
+STATIC_SECONDS = 3600
 TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}
 
 
@@ -60,10 +63,15 @@ def page_words(code: str) -> str:
     return str(gettext(_known(f"error_page.{code}", "error_page.other")))
 
 
+def asset(name: str) -> str:
+    """Address of a static file that changes with its content, so that browsers may keep it."""
+    return f"/static/{name}?v={sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the frame to every template of the app."""
     site = Site(settings.service_telephone, settings.issuer, settings.key_application_url, settings.driver_url, settings.code_lookup_url)
-    app.jinja_env.globals.update(
-        site=site, language_switch=language_switch, error_text=error_text, page_words=page_words, languages=tuple(TAGS.values())
-    )
+    app.jinja_env.globals.update(site=site, language_switch=language_switch, error_text=error_text, page_words=page_words)
+    app.jinja_env.globals["assets"] = {name: asset(name) for name in ("site.css", "site.js")}
     app.jinja_env.filters["when"] = when
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS

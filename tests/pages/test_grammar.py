@@ -93,7 +93,7 @@ def test_nothing_that_a_strict_policy_forbids(page: Page) -> None:
         assert not [name for name in element.attrs if name == "style" or name.startswith("on")], element
         assert not [value for value in element.attrs.values() if re.match(r"\s*(javascript|data):", value, re.IGNORECASE)], element
     assert not page.all("style", "iframe", "object", "embed")
-    assert all(script.attrs["src"] == "/static/site.js" and not script.text for script in page.all("script"))
+    assert all(script.attrs["src"].startswith("/static/site.js?v=") and not script.text for script in page.all("script"))
 
 
 def test_fields_have_visible_labels_and_no_placeholder(page: Page) -> None:
@@ -249,6 +249,16 @@ def test_language_is_remembered(stage: object, visitor: FlaskClient) -> None:
     assert 'lang="zh-CN"' in visitor.get("/help", headers={"Accept-Language": "en"}).text
     visitor.get("/help?ui_locales=en")
     assert '<html lang="en">' in visitor.get("/help").text
+
+
+def test_static_files_may_be_kept_and_pages_not(visitor: FlaskClient) -> None:
+    page = visitor.get("/help")
+    assert page.headers["Cache-Control"] == "no-store"
+    for element in Page(page.text).all("link", "script"):
+        kept = visitor.get(element.attrs.get("href") or element.attrs["src"])
+        assert kept.status_code == 200
+        assert "max-age=3600" in kept.headers["Cache-Control"]
+        assert "Set-Cookie" not in kept.headers
 
 
 @pytest.mark.requirement("D12")
