@@ -1,0 +1,76 @@
+from datetime import date
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from idp.db import session, transaction
+from idp.enterprises.models import Enterprise
+from idp.key_register.models import EKey, EKeyLicence
+from tests.command_line import Said, idp
+
+HEADER = "serial,enterprise_code,holder,licences,issued,expires,status"
+FIRST = "EK1,0441987654321,某人,export import,2017-01-01,2037-01-01,active"
+
+
+@pytest.fixture
+def ready(context: Flask) -> Flask:
+    with transaction() as s:
+        s.add_all([Enterprise(code="0441987654321", name="甲"), Enterprise(code="0100123456785", uscc="91110000123456785C", name="乙")])
+    return context
+
+
+def load(app: Flask, tmp_path: Path, *rows: str) -> Said:
+    file = tmp_path / "keys.csv"
+    file.write_bytes("".join(f"{line}\r\n" for line in (HEADER, *rows)).encode())
+    return idp(app, "ekey", "import", file)
+
+
+def keys() -> dict[str, EKey]:
+    session.rollback()
+    session.expunge_all()
+    return {key.serial: key for key in session.scalars(select(EKey))}
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R66")
+def test_the_list_adds_updates_and_takes_licences_away(ready: Flask, tmp_path: Path) -> None:
+    assert load(ready, tmp_path, FIRST).out == "1 added · 0 changed · 0 unchanged · 0 rejected\n"
+    assert load(ready, tmp_path, FIRST).out == "0 added · 0 changed · 1 unchanged · 0 rejected\n"
+    assert "1 changed" in load(ready, tmp_path, FIRST.replace("export import", "import dual_use").replace("active", "revoked")).out
+    (key,) = keys().values()
+    assert ({licence.system for licence in key.licences}, key.status, key.expires) == ({"import", "dual_use"}, "revoked", date(2037, 1, 1))
+    assert len(session.scalars(select(EKeyLicence)).all()) == 2
+
+
+def test_a_uscc_names_the_enterprise_too(ready: Flask, tmp_path: Path) -> None:
+    assert load(ready, tmp_path, FIRST.replace("0441987654321", "91110000123456785C")).code == 0
+    assert keys()["EK1"].enterprise.code == "0100123456785"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (FIRST.replace("EK1", ""), "serial: not a serial"),
+        (FIRST.replace("0441987654321", "x"), "enterprise_code: neither"),
+        (FIRST.replace("0441987654321", "9999000000000"), "enterprise_code: 9999000000000 is not in the register"),
+        (FIRST.replace("export import", "export,import"), "row: 8 fields"),
+        (FIRST.replace("export import", "exp*rt"), "licences: not codes"),
+        (FIRST.replace("2017-01-01", "01.01.2017"), "expires: issued and expires must be dates"),
+        (FIRST.replace("2037", "2016"), "expires: before the day of issue"),
+        (FIRST.replace("active", "lost"), "status: not one of"),
+        (FIRST.replace("某人", "某" * 101), "holder: longer"),
+    ],
+)
+def test_a_bad_row_is_named_and_left_out(ready: Flask, tmp_path: Path, row: str, said: str) -> None:
+    result = load(ready, tmp_path, FIRST.replace("EK1", "EK8"), row, FIRST.replace("EK1", "EK9"))
+    assert result.code == 3
+    assert f"keys.csv:3: {said}" in result.err
+    assert set(keys()) == {"EK8", "EK9"}
+
+
+def test_a_serial_twice_names_both_lines_and_a_key_never_changes_its_enterprise(ready: Flask, tmp_path: Path) -> None:
+    assert "keys.csv:3: serial: EK1 again; first in line 2" in load(ready, tmp_path, FIRST, FIRST.replace("EK1", "ek1 ")).err
+    assert "is listed for 0441987654321 already" in load(ready, tmp_path, FIRST.replace("0441987654321", "0100123456785")).err
+    assert keys()["EK1"].enterprise.code == "0441987654321"
