@@ -255,10 +255,10 @@ def test_static_files_may_be_kept_and_pages_not(visitor: FlaskClient) -> None:
     page = visitor.get("/help")
     assert page.headers["Cache-Control"] == "no-store"
     for element in Page(page.text).all("link", "script"):
-        kept = visitor.get(element.attrs.get("href") or element.attrs["src"])
-        assert kept.status_code == 200
-        assert "max-age=3600" in kept.headers["Cache-Control"]
-        assert "Set-Cookie" not in kept.headers
+        with visitor.get(element.attrs.get("href") or element.attrs["src"]) as kept:
+            assert kept.status_code == 200
+            assert "max-age=3600" in kept.headers["Cache-Control"]
+            assert "Set-Cookie" not in kept.headers
 
 
 @pytest.mark.requirement("D12")
