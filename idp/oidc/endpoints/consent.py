@@ -44,10 +44,10 @@ def consent(request_id: str) -> Answer:
     if not isinstance(arrived, Arrival):
         return arrived
     who = person()
-    if who is None:
+    asked = _asked(arrived, who) if who is not None else ()
+    if who is None or not asked:
         return proceed(arrived)
     allow_return(arrived.subject)
-    asked = _asked(arrived, who)
     return render_template(
         "oidc/consent.html",
         request_id=request_id,
