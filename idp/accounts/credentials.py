@@ -110,18 +110,25 @@ def _forget_former(account_id: int) -> int:
     return len(session.scalars(delete(FormerPassword).where(FormerPassword.account_id == account_id).returning(FormerPassword.id)).all())
 
 
-def set_password(account: Account, new_hash: str, reason: str, now: datetime) -> None:
-    """Make `new_hash` the only password (R12): all old hashes die in this commit, the epoch grows, so that every grant and session ends."""
+def set_password(account: Account, new_hash: str, reason: str, now: datetime) -> int:
+    """Make `new_hash` the only password (R12): all old hashes die in this commit, the epoch grows, so that every grant and session ends.
+
+    Returns how many old systems' hashes died.
+    """
     if account.password_hash:
         session.add(PasswordHistory(account_id=account.id, password_hash=account.password_hash, replaced_at=now))
     account.password_hash, account.password_changed_at, account.change_reason = new_hash, now, None
     account.epoch += 1
     account.updated_at = now
-    audit.password_changed(now, account_id=account.id, reason=reason, old_hashes=_forget_former(account.id))
+    died = _forget_former(account.id)
+    audit.password_changed(now, account_id=account.id, reason=reason, old_hashes=died)
+    return died
 
 
-def keep_typed(account: Account, new_hash: str, now: datetime) -> None:
-    """R56: where no change is due the typed old password becomes the platform password, and all old hashes go in this commit."""
+def keep_typed(account: Account, new_hash: str, now: datetime) -> int:
+    """R56: where no change is due the typed old password becomes the platform password; returns how many old hashes died in this commit."""
     account.password_hash, account.password_changed_at = new_hash, now
     account.updated_at = now
-    audit.password_rehashed(now, account_id=account.id, old_hashes=_forget_former(account.id))
+    died = _forget_former(account.id)
+    audit.password_rehashed(now, account_id=account.id, old_hashes=died)
+    return died

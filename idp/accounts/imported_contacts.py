@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from idp import opaque_tokens
 from idp.accounts.models import ImportedContact
 from idp.db import session
+
+KEY_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,11 @@ class FormerContact:
     kind: str
     value: str
     systems: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What names this contact in a form or a queue, without being it."""
+        return opaque_tokens.digest(f"{self.kind}:{self.value}")[:KEY_CHARACTERS]
 
 
 def former_contacts(account_id: int, *, disabled_too: bool = False) -> list[FormerContact]:

@@ -58,6 +58,11 @@ def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
     _write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
 
 
+def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
+    """A message or notice could not be delivered in all its tries."""
+    _write("outbox.given_up", now, detail={"kind": kind, "item": item})
+
+
 # --- imports and merging --------------------------------------------------------------------------------------------------------------------
 
 

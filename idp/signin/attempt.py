@@ -13,7 +13,7 @@ from idp.captcha import rules as captcha
 from idp.db import session
 from idp.errors import Refusal
 from idp.settings import Settings
-from idp.signin import flow
+from idp.signin import flow, notices
 from idp.signin.models import SignInTransaction
 
 CAPTCHA_FROM_FAILURE = 3
@@ -138,7 +138,8 @@ def _settle(account: Account, proof: Proof, right: Right, settings: Settings, no
     weak = password_policy.is_weak(right.typed, settings.password_min_characters, settings.password_max_characters)
     reason = credentials.change_reason(account, proof, weak)
     if right.new_hash and proof.former and reason is None and account.password_hash is None:
-        credentials.keep_typed(account, right.new_hash, now)
+        if credentials.keep_typed(account, right.new_hash, now):
+            notices.announce_old_passwords_died(account.id, now)
     elif right.new_hash and proof.outdated:
         account.password_hash = right.new_hash
     return reason

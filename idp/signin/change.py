@@ -13,7 +13,7 @@ from idp.db import session
 from idp.errors import Refusal
 from idp.sessions import lifecycle
 from idp.settings import Settings
-from idp.signin import flow
+from idp.signin import flow, notices
 from idp.signin.models import SignInTransaction
 
 
@@ -54,7 +54,8 @@ def commit(row: SignInTransaction, new_hash: str, now: datetime, on_end: Callabl
     account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
     if account.epoch != row.facts.get("epoch"):
         return False
-    credentials.set_password(account, new_hash, str(row.facts.get("change_due")), now)
+    if credentials.set_password(account, new_hash, str(row.facts.get("change_due")), now):
+        notices.announce_old_passwords_died(account.id, now)
     lifecycle.end_all(account.id, "password_changed", now, on_end)
     choice = {**row.facts["choices"].get(str(account.id), {}), "epoch": account.epoch, "change_due": None}
     flow.record(row, **choice, choices={str(account.id): choice})

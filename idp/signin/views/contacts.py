@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import render_template, request
 
-from idp import opaque_tokens, web
+from idp import web
 from idp.accounts import contacts as rules
-from idp.accounts.imported_contacts import former_contacts
+from idp.accounts.imported_contacts import FormerContact, former_contacts
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal
@@ -16,27 +16,20 @@ from idp.signin import contacts_step
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
 
-KEY_CHARACTERS = 12
 MASKS = {"mobile": rules.mask_mobile, "email": rules.mask_email}
 
 
 @dataclass(frozen=True)
 class Known:
-    """A contact that an old system held; the form names it by `key`."""
+    """A contact that an old system held, masked; the form names it by `key`."""
 
     kind: str
     key: str
-    value: str
-
-    @property
-    def value_masked(self) -> str:
-        """As the page shows it."""
-        return MASKS[self.kind](self.value)
+    value_masked: str
 
 
 def _known(account_id: int) -> list[Known]:
-    """What the old systems held, each distinct value once."""
-    return [Known(c.kind, opaque_tokens.digest(c.value)[:KEY_CHARACTERS], c.value) for c in former_contacts(account_id)]
+    return [Known(c.kind, c.key, MASKS[c.kind](c.value)) for c in former_contacts(account_id)]
 
 
 def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], status: int = 200) -> tuple[str, int]:
@@ -58,9 +51,9 @@ def _form() -> dict[str, str]:
     return {name: request.form.get(name, "") for name in ("mobile", "email", "mobile_choice", "email_choice")}
 
 
-def _value(form: dict[str, str], kind: str, known: list[Known]) -> str:
+def _value(form: dict[str, str], kind: str, former: list[FormerContact]) -> str:
     """What was typed, else the chosen contact of an old system."""
-    chosen = next((c.value for c in known if c.kind == kind and c.key == form[f"{kind}_choice"]), "")
+    chosen = next((c.value for c in former if c.kind == kind and c.key == form[f"{kind}_choice"]), "")
     return form[kind].strip() or chosen
 
 
@@ -84,8 +77,8 @@ def submit(row: SignInTransaction) -> Any:
         with transaction():
             done = contacts_step.put_off(row, web.now(), deferral)
         return hub.lead_on(row) if done else _page(row, form, [Refusal("contacts_missing", "mobile")], 422)
-    known = _known(row.account_id or 0)
-    found = rules.read(_value(form, "mobile", known), _value(form, "email", known))
+    former = former_contacts(row.account_id or 0)
+    found = rules.read(_value(form, "mobile", former), _value(form, "email", former))
     if isinstance(found, list):
         return _page(row, form, found, 422)
     with transaction():

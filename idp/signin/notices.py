@@ -1,0 +1,43 @@
+"""What the outbox says after a sign-in: the contacts of merged users learn that their old passwords have died (R62)."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from idp.accounts.imported_contacts import former_contacts
+from idp.accounts.models import Account
+from idp.adapters import Adapters
+from idp.db import session
+from idp.entitlements.models import BusinessSystem
+from idp.messages import words
+from idp.outbox.queue import enqueue
+
+OLD_PASSWORDS_DIED = "old_passwords_died"
+
+
+def announce_old_passwords_died(account_id: int, now: datetime) -> None:
+    """One item per distinct imported contact, in the commit that killed the old passwords; disabled rows' people are told too."""
+    for contact in former_contacts(account_id, disabled_too=True):
+        enqueue(OLD_PASSWORDS_DIED, {"account_id": account_id, "contact": contact.key}, now)
+
+
+def tell_old_passwords_died(adapters: Adapters, telephone: str) -> Callable[[dict[str, Any]], None]:
+    """The handler: look the contact up again and write to it; OSError = try again."""
+
+    def handle(payload: dict[str, Any]) -> None:
+        account = session.get_one(Account, payload["account_id"])
+        contact = next((c for c in former_contacts(account.id, disabled_too=True) if c.key == payload["contact"]), None)
+        if contact is None:  # the merge was undone meanwhile: nobody to tell
+            return
+        systems = session.scalars(select(BusinessSystem.name).where(BusinessSystem.code.in_(contact.systems)).order_by(BusinessSystem.position)).all()
+        name, value, kind = account.canonical_name, contact.value, contact.kind
+        session.rollback()
+        text = words.text(OLD_PASSWORDS_DIED, system="、".join(systems), name=name, phone=telephone)
+        if kind == "mobile":
+            adapters.sms.send(value, text)
+        else:
+            adapters.mail.send(value, words.subject(OLD_PASSWORDS_DIED), text)
+
+    return handle
