@@ -32,12 +32,12 @@ class Server(threading.Thread):
                     data = text != "."
                     if not data:
                         self.say(lines, "250 kept")
-                elif text == "DATA":
+                elif text.upper() == "DATA":
                     data = True
                     self.say(lines, "354 go on")
-                elif text.startswith("RCPT") and self.refuse:
+                elif text.upper().startswith("RCPT") and self.refuse:
                     self.say(lines, "550 nobody")
-                elif text == "QUIT":
+                elif text.upper() == "QUIT":
                     self.say(lines, "221 bye")
                     return
                 else:
@@ -54,7 +54,7 @@ def test_a_chinese_mail_arrives_whole() -> None:
     server.start()
     Mail(f"smtp://127.0.0.1:{server.port}", "no-reply@example.cn").send("a@example.cn", "统一平台账号", "您在出口许可证的用户")
     server.join(5)
-    body = server.received[server.received.index("DATA") + 1 : server.received.index(".")]
+    body = server.received[server.received.index("data") + 1 : server.received.index(".")]
     message = message_from_string("\n".join(body), policy=policy.default)
     assert message["Subject"] == "统一平台账号"
     assert message["To"] == "a@example.cn"
