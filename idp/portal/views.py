@@ -1,10 +1,10 @@
 """The start page, the business hall, the module pages and help."""
 
-from flask import Blueprint, abort, redirect, render_template
+from flask import Blueprint, abort, redirect, render_template, request
 from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
-from idp.portal import hall
+from idp.portal import hall, how
 from idp.web import access, principal, signed_in, today
 
 pages = Blueprint("portal", __name__)
@@ -49,10 +49,22 @@ def help_index() -> str:
     return render_template("portal/help.html", topics=TOPICS)
 
 
+@pages.get("/help/how")
+@access.anyone
+def help_how() -> str:
+    """【我该怎样登录？】: three questions, and every name form below (R93)."""
+    given = {question: request.args[question] for question in how.QUESTIONS if question in request.args}
+    return _help_page("how", questions=how.QUESTIONS, given=given, advice=how.advise(given))
+
+
 @pages.get("/help/<topic>")
 @access.anyone
 def help_page(topic: str) -> str:
     """One help page in the page's language."""
     if topic not in TOPICS:
         abort(404)
-    return render_template("portal/help_page.html", topic=topic, topics=TOPICS, text=f"portal/help/{get_locale()}/{topic}.html")
+    return _help_page(topic)
+
+
+def _help_page(topic: str, **more: object) -> str:
+    return render_template("portal/help_page.html", topic=topic, text=f"portal/help/{get_locale()}/{topic}.html", **more)

@@ -67,6 +67,7 @@ STATES |= {
     "oidc-signout": ("oidc/logout", {"faulty": True}),
 }
 HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]
+HELP.append("/help/how?business=keyed&key=yes&changed=no")
 HALL = ["/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
 ADDRESSES = [*(f"/gallery/{name}" for name in STATES), *HELP, *HALL, "/nothing-here"]
 WITH_ERRORS = [name for name, (_, context) in STATES.items() if context.get("errors")]

@@ -67,7 +67,8 @@ def lang(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=gallery.ADDRESSES)
 def page(request: pytest.FixtureRequest, visitor: FlaskClient, lang: str) -> Page:
-    return Page(visitor.get(request.param, query_string={"ui_locales": lang}).text)
+    address = request.param + ("&" if "?" in request.param else "?")
+    return Page(visitor.get(f"{address}ui_locales={lang}").text)
 
 
 @pytest.mark.requirement("R79")
