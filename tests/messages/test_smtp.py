@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from email import message_from_string, policy
+from email import message_from_bytes, policy
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_a_chinese_mail_arrives_whole() -> None:
     Mail(f"smtp://127.0.0.1:{server.port}", "no-reply@example.cn").send("a@example.cn", "统一平台账号", "您在出口许可证的用户")
     server.join(5)
     body = server.received[server.received.index("data") + 1 : server.received.index(".")]
-    message = message_from_string("\n".join(body), policy=policy.default)
+    message = message_from_bytes("\n".join(body).encode(), policy=policy.default)
     assert message["Subject"] == "统一平台账号"
     assert message["To"] == "a@example.cn"
     assert message.get_content().strip() == "您在出口许可证的用户"
