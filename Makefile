@@ -39,11 +39,13 @@ lock: environment ## Lock the dependencies again; UPGRADE=--upgrade takes newer 
 	@for extra in agent clients server; do $(LOCK) --extra $$extra -o requirements/$$extra.txt || exit 1; done
 	@$(LOCK) --extra server --extra clients --extra dev -o requirements/dev.txt
 
+# an empty database at the newest revision is compared with the models; its secret opens nothing
+SCRATCH = IDP_DATA_DIR=.state/migration IDP_DATABASE_URL= IDP_SECRET_KEY=$$($(RUN)/python -c 'import secrets; print(secrets.token_urlsafe(32))')
 migration: environment ## Write a revision for what the models changed; m="what it does"
 	@test -n "$(m)" || { echo 'usage: make migration m="what it does"'; exit 2; }
 	@rm -rf .state/migration
-	@IDP_DATA_DIR=.state/migration IDP_DATABASE_URL= $(RUN)/idp init >/dev/null
-	@IDP_DATA_DIR=.state/migration IDP_DATABASE_URL= $(RUN)/idp db migrate -m "$(m)" --rev-id $$(printf %04d $$(($$(ls idp/migrations/versions/*.py | wc -l) + 1)))
+	@$(SCRATCH) $(RUN)/idp db upgrade
+	@$(SCRATCH) $(RUN)/idp db migrate -m "$(m)" --rev-id $$(printf %04d $$(($$(ls idp/migrations/versions | grep -c '\.py$$') + 1)))
 	@$(RUN)/ruff format --quiet idp/migrations/versions
 
 clean: ## Remove .venv, the demo's data and everything made by tools

@@ -27,6 +27,12 @@ def render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UTCDateTime) else False
 
 
+def no_empty_revision(_context: object, _revision: object, directives: list[Any]) -> None:
+    """Where the models changed nothing, nothing is written."""
+    if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+
+
 def _foreign_keys(connection: Connection, state: str) -> None:
     # outside any transaction, or SQLite ignores it
     cursor = connection.connection.cursor()
@@ -42,6 +48,7 @@ def _migrate(connection: Connection) -> None:
         render_as_batch=sqlite or bool(getattr(context.config.cmd_opts, "autogenerate", False)),
         compare_type=True,
         render_item=render_item,
+        process_revision_directives=no_empty_revision,
         transactional_ddl=True,
     )
     with context.begin_transaction():

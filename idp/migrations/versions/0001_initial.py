@@ -144,6 +144,19 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_oidc_used_jti_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "outbox_items",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=64), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox_items")),
+    )
+    with op.batch_alter_table("outbox_items", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_outbox_items_due_at"), ["due_at"], unique=False)
+
+    op.create_table(
         "password_failures",
         sa.Column("subject", sa.String(length=80), nullable=False),
         sa.Column("scope", sa.String(length=80), nullable=False),
@@ -495,6 +508,10 @@ def downgrade():
 
     op.drop_table("sessions")
     op.drop_table("password_failures")
+    with op.batch_alter_table("outbox_items", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_outbox_items_due_at"))
+
+    op.drop_table("outbox_items")
     with op.batch_alter_table("oidc_used_jti", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_used_jti_expires_at"))
 
