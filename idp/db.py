@@ -139,7 +139,8 @@ def spend_once(statement: Update | Insert) -> bool:
     The statement's WHERE must hold the whole condition (digest, owner, `spent_at IS NULL`, `expires_at > now`), so that of two
     requests at once exactly one sees a changed row. The only way here to use something up.
     """
-    result = session.execute(statement.execution_options(synchronize_session=False))
+    # psycopg forgets the row count of an INSERT unless it is asked to keep it
+    result = session.execute(statement.execution_options(synchronize_session=False, preserve_rowcount=True))
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
 

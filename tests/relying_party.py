@@ -48,6 +48,13 @@ def answer_of(response: TestResponse) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(response.location).query, keep_blank_values=True))
 
 
+def body_of(response: TestResponse) -> dict[str, Any]:
+    """The JSON object of an answer."""
+    found = response.get_json()
+    assert isinstance(found, dict)
+    return found
+
+
 class RelyingParty:
     """One client of the platform. `members` are its metadata, over a confidential first-party client with a secret."""
 
@@ -116,8 +123,7 @@ class RelyingParty:
     def tokens(self, browser: FlaskClient, **changes: str | None) -> dict[str, Any]:
         response = self.redeem(self.code(browser, **changes))
         assert response.status_code == 200, response.json
-        found: dict[str, Any] = response.json
-        return found
+        return body_of(response)
 
     def userinfo(self, token: str) -> TestResponse:
         return self.app.test_client().get("/oauth2/userinfo", headers={"Authorization": f"Bearer {token}"}, base_url=ISSUER)

@@ -6,9 +6,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete
+from sqlalchemy import Table, delete
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp import opaque_tokens
@@ -82,7 +82,7 @@ def spend(jti: Jti) -> bool:
     """Spend a `jti` (inside the transaction that answers); False if it was spent before. The unique key is the condition."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     values = {"client_id": jti.client_id, "jti_digest": jti.digest, "expires_at": jti.expires_at}
-    return spend_once(insert(UsedJti).values(**values).on_conflict_do_nothing())
+    return spend_once(insert(cast("Table", UsedJti.__table__)).values(**values).on_conflict_do_nothing())
 
 
 def sweep(now: datetime) -> None:

@@ -16,7 +16,7 @@ from idp.audit import catalogue as audit
 from idp.db import session
 from idp.errors import BadInput
 from idp.oidc.models import ClientRecord
-from idp.oidc.registration import Registration, judge
+from idp.oidc.registration import CLIENT_ID, Registration, judge
 
 MAX_CACHED = 1000
 MIN_SECRET_CHARACTERS = 32
@@ -67,7 +67,7 @@ class ClientCache:
 
     def find(self, client_id: str) -> Client | None:
         """The enabled client of that id; None if unknown or disabled, without telling which."""
-        if not 0 < len(client_id) <= 128:
+        if not CLIENT_ID.match(client_id):
             return None
         known = self._known.get(client_id)
         if known is None:

@@ -1,5 +1,6 @@
 """Authorization requests that wait on the server: for the sign-in, the consent, or their own GET after a cross-site POST."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -11,7 +12,7 @@ from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.models import AuthorizationRequestRecord, LogoutRequestRecord
 
 LIFE = timedelta(minutes=30)
-MAX_ID_CHARACTERS = 64
+_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
 
@@ -32,7 +33,7 @@ def store(request: AuthorizationRequest, browser: str, since: datetime | None, n
 
 def find(request_id: str, browser: str, now: datetime) -> AuthorizationRequestRecord | Refusal:
     """The stored request, if it is in time and this browser's, or nobody's yet."""
-    row = session.get(AuthorizationRequestRecord, request_id) if len(request_id) <= MAX_ID_CHARACTERS else None
+    row = session.get(AuthorizationRequestRecord, request_id) if _ID.match(request_id) else None
     if row is None:
         return "unknown"
     if row.browser_digest and not opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser)):
@@ -55,7 +56,7 @@ def store_logout(parameters: dict[str, str], now: datetime) -> str:
 
 def find_logout(request_id: str, now: datetime) -> dict[str, str]:
     """What was posted; empty if it is unknown or too old, which then only means that nothing is known about it."""
-    row = session.get(LogoutRequestRecord, request_id) if len(request_id) <= MAX_ID_CHARACTERS else None
+    row = session.get(LogoutRequestRecord, request_id) if _ID.match(request_id) else None
     return dict(row.parameters) if row is not None and now < row.expires_at else {}
 
 

@@ -3,6 +3,7 @@
 `judge()` is the one entrance for the command line and for registration over HTTP.
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from joserfc.errors import JoseError
@@ -19,7 +20,7 @@ MAX_JWKS_KEYS = 10
 MIN_RSA_BITS = 2048
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$")]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
-ClientId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~-]{1,100}$")]
+CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}\Z")
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
 
 
@@ -28,7 +29,7 @@ class Registration(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    client_id: ClientId
+    client_id: str
     client_name: Text = ""
     client_name_en: Text = Field("", alias="client_name#en")
     application_type: Literal["web", "native"] = "web"
@@ -61,6 +62,13 @@ class Registration(BaseModel):
     require_acr: str | None = None
     assertion_audience: Literal["issuer", "compat"] = "issuer"
     form_action_origins: tuple[str, ...] = ()
+
+    @field_validator("client_id")
+    @classmethod
+    def _client_id(cls, value: str) -> str:
+        if not CLIENT_ID.match(value):
+            raise ValueError("must be 1 to 100 of A–Z a–z 0–9 . _ ~ -")
+        return value
 
     @field_validator("redirect_uris", "post_logout_redirect_uris")
     @classmethod

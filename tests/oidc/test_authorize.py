@@ -10,7 +10,7 @@ from idp.db import session, transaction
 from idp.oidc.models import ClientRecord
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
-from tests.relying_party import CHALLENGE, ISSUER, RelyingParty, answer_of, claims_of
+from tests.relying_party import CHALLENGE, ISSUER, RelyingParty, answer_of, body_of, claims_of
 
 
 @pytest.mark.spec("RFC 6749", "4.1.2.1")
@@ -181,7 +181,7 @@ def test_a_fresh_sign_in_is_asked_for_once_and_really(
     rp.sign_in(browser, beijing.id)
     # judged once: the factor counts however long the rest takes
     clock.advance(seconds=300)
-    tokens = rp.redeem(answer_of(browser.get(back, base_url=ISSUER))["code"]).json
+    tokens = body_of(rp.redeem(answer_of(browser.get(back, base_url=ISSUER))["code"]))
     assert claims_of(tokens["id_token"])["auth_time"] == int(clock.now().timestamp()) - 300
 
 
@@ -256,8 +256,8 @@ def test_two_tabs_two_clients_each_code_belongs_to_its_own(rp: RelyingParty, pla
     other = RelyingParty(platform, clock, "other", redirect_uris=["https://other.example/cb"])
     browser = rp.browser(beijing.id)
     first, second = rp.code(browser, nonce="one"), other.code(browser, nonce="two")
-    assert claims_of(other.redeem(second).json["id_token"])["nonce"] == "two"
-    assert claims_of(rp.redeem(first).json["id_token"])["nonce"] == "one"
+    assert claims_of(body_of(other.redeem(second))["id_token"])["nonce"] == "two"
+    assert claims_of(body_of(rp.redeem(first))["id_token"])["nonce"] == "one"
 
 
 @pytest.mark.parametrize("path", ["/oauth2/authorize", "/oauth2/logout"])

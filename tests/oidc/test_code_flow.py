@@ -5,7 +5,7 @@ from flask import Flask
 
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
-from tests.relying_party import ISSUER, RelyingParty, answer_of, claims_of, header_of
+from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of, header_of
 
 
 @pytest.mark.spec("OIDC Core", "3.1.2.5")
@@ -63,7 +63,7 @@ def test_the_access_token_is_for_the_clients_own_system(rp: RelyingParty, beijin
 @pytest.mark.requirement("R36")
 def test_userinfo_tells_what_the_scopes_release(rp: RelyingParty, beijing: Somebody) -> None:
     answer = rp.tokens(rp.browser(beijing.id))
-    told = rp.userinfo(answer["access_token"]).json
+    told = body_of(rp.userinfo(answer["access_token"]))
     assert told["sub"] == beijing.sub == claims_of(answer["id_token"])["sub"]
     assert (told["name"], told["preferred_username"]) == ("王小明", "0441987654321-beijing")
     assert (told["email"], told["email_verified"], told["phone_number_verified"]) == ("wang@example.com", True, False)

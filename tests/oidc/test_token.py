@@ -14,7 +14,7 @@ from idp.db import session, transaction
 from idp.oidc.models import AuthorizationCode, Grant
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
-from tests.relying_party import ISSUER, VERIFIER, RelyingParty, digest_of
+from tests.relying_party import ISSUER, VERIFIER, RelyingParty, body_of, digest_of
 
 
 def refused(response: TestResponse, error: str = "invalid_grant", status: int = 400) -> None:
@@ -32,7 +32,7 @@ def grant_reason(platform: Flask) -> str | None:
 @pytest.mark.spec("RFC 6749", "4.1.2")
 def test_a_replayed_code_is_refused_and_what_came_of_it_ends(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
     code = rp.code(rp.browser(beijing.id))
-    tokens = rp.redeem(code).json
+    tokens = body_of(rp.redeem(code))
     assert rp.userinfo(tokens["access_token"]).status_code == 200
     clock.advance(minutes=5)  # later than the code's own life
     refused(rp.redeem(code))

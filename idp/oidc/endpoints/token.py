@@ -16,6 +16,7 @@ from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, moment, provider
 from idp.oidc.provider import GRANTS
 from idp.oidc.refusal import Refused
+from idp.oidc.registration import CLIENT_ID
 
 # Counted by (client named, network), so that nobody can keep a real client out from elsewhere; a right proof always passes.
 FAILURES = Rule("client_authentication", 30, 60)
@@ -52,10 +53,12 @@ def _caller(form: dict[str, str]) -> Authenticated | Refused:
 def _turned_away(no: Refused) -> Response:
     """The same answer whatever was wrong; the audit learns the reason, but cannot be flooded with it."""
     key = opaque_tokens.digest(f"{no.client_id} {web.caller_network()}")
+    # what could be no client's id does not belong into the audit
+    claimed = no.client_id if no.client_id and CLIENT_ID.match(no.client_id) else None
     with transaction():
         taken = take(FAILURES, key, web.now())
         if taken.allowed:
-            audit.client_refused(web.now(), client_id=(no.client_id or "")[:128] or None, reason=no.reason)
+            audit.client_refused(web.now(), client_id=claimed, reason=no.reason)
     if taken.allowed:
         return answers.refusal(no)
     seconds = max(1, int((taken.retry_at - web.now()).total_seconds()))

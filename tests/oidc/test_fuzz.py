@@ -1,0 +1,66 @@
+"""Nothing that a client can send makes a 5xx."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from idp.oidc.authorization_request import KNOWN
+from tests.oidc.conftest import Somebody
+from tests.relying_party import ISSUER, RelyingParty
+
+quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+VALUES = st.one_of(
+    st.text(max_size=60), st.sampled_from(["none", "login", "code", "openid licence:export", "0", "é" * 50, "\x00", "{}", "a.b.c", "%", "form_post"])
+)
+TOKEN_NAMES = [
+    *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
+    *("client_assertion", "client_assertion_type", "resource", "scope", "refresh_token"),
+]
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+@quick
+@given(changes=st.dictionaries(st.sampled_from(sorted(KNOWN)), VALUES, max_size=4))
+def test_authorize(rp: RelyingParty, beijing: Somebody, signed_in: bool, changes: dict[str, str]) -> None:
+    browser = rp.browser(beijing.id if signed_in else None)
+    assert rp.authorize(browser, **changes).status_code < 500
+    assert browser.post("/oauth2/authorize", data=rp.request(**changes), base_url=ISSUER).status_code < 500
+    assert browser.get("/oauth2/logout", query_string=changes, base_url=ISSUER).status_code < 500
+
+
+@quick
+@given(
+    form=st.dictionaries(st.sampled_from(TOKEN_NAMES), VALUES, max_size=6),
+    header=st.one_of(st.none(), st.text(st.characters(max_codepoint=255), max_size=40)),
+)
+def test_token(rp: RelyingParty, form: dict[str, str], header: str | None) -> None:
+    clean = None if header is None else header.replace("\r", "").replace("\n", "")
+    headers = rp.basic() if clean is None else {"Authorization": clean}
+    full = {"grant_type": "authorization_code", **form}
+    assert 400 <= rp.token(full, headers).status_code < 500
+    assert rp.browser().get("/oauth2/userinfo", headers=headers, base_url=ISSUER).status_code in (400, 401)
+
+
+@quick
+@given(body=st.binary(max_size=200))
+def test_raw_bodies(rp: RelyingParty, body: bytes) -> None:
+    for path in ("/oauth2/token", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
+        response = rp.browser().post(path, data=body, content_type="application/x-www-form-urlencoded", base_url=ISSUER)
+        assert response.status_code < 500
+
+
+@quick
+@given(raw=st.text(alphabet="%&=+;abc0123456789f_-.", max_size=80))
+def test_raw_queries(rp: RelyingParty, raw: str) -> None:
+    for path in ("/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
+        assert rp.browser().get(f"{path}?{raw}", base_url=ISSUER).status_code < 500
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("value", ["\x00", "é" * 600, "x" * 3000, "\ud7ff", "𝕏" * 400, "'", '"', "\\", "%s", "{}"])
+def test_odd_values_reach_no_database_error(rp: RelyingParty, beijing: Somebody, value: str) -> None:
+    for name in KNOWN:
+        assert rp.authorize(rp.browser(), **{name: value}).status_code < 500
+    for name in TOKEN_NAMES:
+        assert rp.redeem("x", None, **{name: value}).status_code < 500 if name != "code" else rp.redeem(value).status_code < 500
+    assert rp.browser().get(f"/oauth2/authorize/{value[:300]}", base_url=ISSUER).status_code < 500
