@@ -19,8 +19,8 @@ test: ## Every test, on SQLite and PostgreSQL, and the story in a browser
 	@.ci/environment
 	@exec $(RUN)/pytest -n auto --dist worksteal
 
-check: lint ## Style, types, import contracts and the quick tests, in less than a minute
-	@exec $(RUN)/pytest -n auto -m "not slow and not browser"
+check: lint ## Style, types, import contracts and the quick tests on SQLite, in less than a minute
+	@exec $(RUN)/pytest -n auto -m "not slow and not browser" -k "not postgresql"
 
 lint: environment ## The part of `check` without tests
 	@$(RUN)/ruff check --output-format concise .

@@ -78,6 +78,7 @@ def _upgrade(url: str, folder: Path) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.store
 def test_several_processes_may_start_at_once(empty_url: str, tmp_path: Path) -> None:
     """Each replica runs the upgrade when it starts: one does the work, the others wait."""
