@@ -46,11 +46,11 @@ def test_a_field_that_swallows_the_rest_of_the_file_is_refused_where_it_begins(t
 def test_rows_come_while_the_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "f.csv"
     file.write_bytes(b"a,b\n" + b"1,2\n" * 1000 + b"\0\n")
-    seen: list[int] = []
+    stream = rows(file, Form(), ["a"], Report("f.csv"))
+    # one row is held back, because the last one may be cut
+    assert [next(stream).line for _ in range(999)] == list(range(2, 1001))
     with pytest.raises(BadInput, match=r"f\.csv:1002: a NUL byte"):
-        for row in rows(file, Form(), ["a"], Report("f.csv")):
-            seen.append(row.line)  # noqa: PERF401  # what came before the fault is the point
-    assert len(seen) == 999
+        next(stream)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ COLUMNS = ("code", "uscc", "name", "name_en", "region", "status")
 STATUSES = ("active", "cancelled")
 REGION = re.compile(r"[0-9]{0,12}")
 MAX_NAME_CHARACTERS = 200
+FLUSH_EVERY_ROWS = 500
 DOUBTS = {
     "code_check_digit": ("code", "the check digit of the organisation code in it is wrong"),
     "code_uscc_mismatch": ("uscc", "does not contain the last nine characters of the code"),
@@ -47,13 +48,18 @@ def find(code_or_uscc: str) -> Enterprise | None:
 def import_file(path: Path, report: Report, now: datetime) -> None:
     """Take the register in (inside a transaction); rows that cannot be taken are reported and left out."""
     first_line: dict[str, int] = {}
-    for row in rows(path, Form(), COLUMNS, report):
-        found = _read(row)
-        fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report)
-        if fault:
-            report.reject(row.line, fault.column, fault.reason)
-        elif isinstance(found, Entry):
-            _doubt(found, row.line, report)
+    # no two rows are about the same thing, so nothing that is looked up waits unwritten: writes go out in bulk
+    with session.no_autoflush:
+        for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
+            found = _read(row)
+            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report)
+            if fault:
+                report.reject(row.line, fault.column, fault.reason)
+            elif isinstance(found, Entry):
+                _doubt(found, row.line, report)
+            if number % FLUSH_EVERY_ROWS == 0:
+                session.flush()
+    session.flush()
     if report.counts["added"] or report.counts["changed"]:
         accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
         audit.register_imported(now, kind="enterprises", accepted=accepted, rejected=report.counts["rejected"])

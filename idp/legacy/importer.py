@@ -18,6 +18,7 @@ from idp.audit import catalogue as audit
 from idp.db import session
 from idp.delimited import Fault, Report, rows
 from idp.enterprises import register
+from idp.enterprises.register import FLUSH_EVERY_ROWS
 from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput
 from idp.key_register.models import EKey
@@ -25,8 +26,6 @@ from idp.legacy import dump_row, naming
 from idp.legacy.dump_row import Entry
 from idp.legacy.mapping import Mapping
 from idp.legacy.models import LegacyRow, LegacyRun
-
-FLUSH_EVERY_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,16 @@ def import_file(path: Path, report: Report, dump: Dump) -> None:
     session.add(run)
     session.flush()
     state = _Import(dump, report, run.id)
-    for number, row in enumerate(rows(path, dump.mapping.form, dump.mapping.needed, report), start=1):
-        found = dump_row.read(row, dump.mapping, report)
-        fault = found if isinstance(found, Fault) else _take(found, row.line, state)
-        if fault:
-            report.reject(row.line, fault.column, fault.reason)
-        if number % FLUSH_EVERY_ROWS == 0:
-            session.flush()
-            session.expunge_all()
+    # every row is another user, so nothing that is looked up waits unwritten: writes go out in bulk
+    with session.no_autoflush:
+        for number, row in enumerate(rows(path, dump.mapping.form, dump.mapping.needed, report), start=1):
+            found = dump_row.read(row, dump.mapping, report)
+            fault = found if isinstance(found, Fault) else _take(found, row.line, state)
+            if fault:
+                report.reject(row.line, fault.column, fault.reason)
+            if number % FLUSH_EVERY_ROWS == 0:
+                session.flush()
+                session.expunge_all()
     _close(state)
 
 
