@@ -1,10 +1,12 @@
 """All wiring on one screen: create_app() and the tables it reads. The only module that knows every feature."""
 
 import secrets
+from datetime import datetime
 
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, web
+from idp.accounts import credentials
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
@@ -34,8 +36,15 @@ STEPS = (
     Step("contacts", steps.contacts_needed),
 )
 
+
+def forget_old_hashes(now: datetime) -> None:
+    """R62: by the settings, 180 days after the cut-over."""
+    settings = web.runtime().settings
+    credentials.forget_unused(settings.legacy_cutover, settings.old_hash_days, web.today(), now)
+
+
 # What the worker sweeps, each in a transaction of its own.
-JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep)
+JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep, forget_old_hashes)
 
 
 def handlers(adapters: Adapters, settings: Settings) -> dict[str, Handler]:

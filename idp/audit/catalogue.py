@@ -53,6 +53,11 @@ def password_rehashed(now: datetime, *, account_id: int, old_hashes: int) -> Non
     _write("account.password.rehashed", now, account_id=account_id, detail={"old_hashes": old_hashes})
 
 
+def old_passwords_expired(now: datetime, *, old_hashes: int) -> None:
+    """The time after the cut-over is over: unused old hashes died (R62)."""
+    _write("account.old_passwords.expired", now, detail={"old_hashes": old_hashes})
+
+
 def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
     """The person gave contacts (unproven); `kinds` of mobile, email."""
     _write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
