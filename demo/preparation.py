@@ -37,12 +37,9 @@ def _idp(*arguments: str | Path) -> list[str]:
 
 def commands(root: Path, state: Path, systems_port: int, systems: list[str]) -> Iterator[tuple[str, list[str]]]:
     """What is said while it runs, and the command, in order."""
-    data, registrations = root / "sample_data", state / "registrations"
+    registrations = state / "registrations"
     yield "database and keys / 数据库、密钥", _idp("init")
-    yield "enterprises / 企业", _idp("enterprise", "import", data / "enterprises.csv")
-    yield "e-keys / 电子钥匙", _idp("ekey", "import", data / "ekeys.csv")
-    for system in systems:
-        yield f"old users / 原系统用户: {system}", _idp("legacy", "import", "--system", system, "--as-of", AS_OF, data / "legacy" / f"{system}.csv")
+    yield "enterprises, e-keys, old users / 企业、电子钥匙、原系统用户", _idp("legacy", "import-all", root / "sample_data", "--as-of", AS_OF)
     yield "accounts / 合并账号", _idp("legacy", "merge", "--apply")
     moved = ["--first-port", str(systems_port)]
     yield (

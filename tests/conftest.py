@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 
 from idp.adapters import Adapters
 from idp.app import create_app
-from idp.db import Base, db, transaction
+from idp.db import db, upgrade
 from idp.db import session as db_session
 from idp.settings import Settings
 from tests import postgres
@@ -35,8 +35,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _migrate(settings: Settings) -> None:
     app = create_app(settings)
     with app.app_context():
-        with transaction():
-            Base.metadata.create_all(db_session.connection())
+        upgrade()
         _dispose()
 
 
