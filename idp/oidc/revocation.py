@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
@@ -30,7 +30,9 @@ def end_grants_of_account(account_id: int, reason: str, now: datetime) -> int:
 
 def on_session_end(row: Session, now: datetime) -> None:
     """The hook for `sessions.lifecycle.end`: the grants of a session end in the commit that ends it."""
-    _end(Grant.session_id == row.id, row.end_reason or "session_ended", now)
+    # the end was written past the object, so its reason is read
+    reason = db_session.scalar(select(Session.end_reason).where(Session.id == row.id))
+    _end(Grant.session_id == row.id, reason or "session_ended", now)
 
 
 def sweep(now: datetime) -> None:
