@@ -1,4 +1,4 @@
-"""A running app with a person in it, and one Chromium for all tests of pages."""
+"""A running app with a person in it, for all tests of pages."""
 
 import shutil
 import threading
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import make_server
 
 from idp.adapters import Adapters
@@ -19,9 +18,6 @@ from idp.settings import Settings
 from tests.conftest import SECRET
 from tests.fakes import FakeClock, LetterBox
 from tests.pages import gallery
-
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @dataclass(frozen=True)
@@ -60,11 +56,3 @@ def visitor(stage: Stage) -> FlaskClient:
     client = stage.app.test_client()
     client.set_cookie("session", stage.session, domain="127.0.0.1")
     return client
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
