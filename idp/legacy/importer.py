@@ -151,17 +151,24 @@ def _renew(row: LegacyRow, entry: Entry, enterprise_id: int, state: _Import) -> 
         return Fault(dump.mapping.columns.username, "this user name stands for another enterprise or key already")
     row.enterprise_id, row.key_serial = enterprise_id, entry.key
     changed = _fill_status(row, entry, state)
-    if not _has_platform_password(row.account_id):
+    if _differs(row, entry, dump) and not _has_platform_password(row.account_id):
         changed |= _fill(row, entry, state) | _seal(row, entry, dump)
     state.report.counts["changed" if changed or moved else "unchanged"] += 1
     return None
 
 
+def _differs(row: LegacyRow, entry: Entry, dump: Dump) -> bool:
+    """Whether the dump says more than another status; asked first, so that an import locks no account it has nothing new about."""
+    said = (entry.username, entry.contact, entry.mobile, entry.email)
+    return said != (row.username, row.contact, row.mobile, row.email) or not _sealed_so(row.former_password, entry, dump)
+
+
 def _has_platform_password(account_id: int | None) -> bool:
-    """Whether the forced change of this row's account has been made; the lock keeps it from being made meanwhile."""
+    """Whether the forced change of this row's account has been made; if not, the lock keeps it from being made meanwhile."""
     if account_id is None:
         return False
-    return session.scalar(select(Account.password_hash).where(Account.id == account_id).with_for_update()) is not None
+    statement = select(Account.password_hash).where(Account.id == account_id)
+    return session.scalar(statement) is not None or session.scalar(statement.with_for_update()) is not None
 
 
 def _fill(row: LegacyRow, entry: Entry, state: _Import) -> bool:
@@ -182,19 +189,25 @@ def _set(row: LegacyRow, state: _Import, **values: object) -> bool:
     return bool(new)
 
 
+def _sealed_so(former: FormerPassword | None, entry: Entry, dump: Dump) -> bool:
+    """Whether what is kept of the old password is what the dump says."""
+    if former is None or not entry.password:
+        return former is None and not entry.password
+    kept, said = (former.scheme, former.encoding, former.enabled), (dump.mapping.password.scheme, dump.mapping.password.encoding, entry.enabled)
+    return kept == said and opaque_tokens.unseal(dump.secret, PURPOSE, former.sealed_hash) == entry.password
+
+
 def _seal(row: LegacyRow, entry: Entry, dump: Dump) -> bool:
     """Keep the row's old hash as accounts.FormerPassword, and nothing else of it; whether anything changed."""
     former, scheme = row.former_password, dump.mapping.password
-    if not entry.password:
-        if former:
-            row.former_password = None
-            session.delete(former)
-        return former is not None
-    if former is None:
-        row.former_password = former = FormerPassword(account_id=row.account_id, system=dump.system, scheme="", encoding="", sealed_hash="")
-    same = former.scheme == scheme.scheme and former.encoding == scheme.encoding
-    if same and former.enabled == entry.enabled and opaque_tokens.unseal(dump.secret, PURPOSE, former.sealed_hash) == entry.password:
+    if _sealed_so(former, entry, dump):
         return False
+    if not entry.password:
+        row.former_password = None
+        session.delete(former)
+        return True
+    if former is None:
+        row.former_password = former = FormerPassword(account_id=row.account_id, system=dump.system)
     former.scheme, former.encoding, former.enabled = scheme.scheme, scheme.encoding, entry.enabled
     former.sealed_hash = opaque_tokens.seal(dump.secret, PURPOSE, entry.password)
     return True
