@@ -40,9 +40,7 @@ def serve(systems: list[Registration], issuer: str, state: Path) -> None:
         signal.signal(number, lambda *_: done.set())
     for server in servers:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-    done.wait()
-    for server in servers:
-        server.shutdown()
+    done.wait()  # the threads are daemons: they end with the process, and keep nothing that must be written
 
 
 def main() -> None:
