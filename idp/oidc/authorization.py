@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from idp import opaque_tokens
 from idp.audit import catalogue as audit
@@ -117,7 +117,7 @@ def person_of(account_id: int, sub: str, row: Session, now: datetime) -> Person:
     return Person(account_id, sub, row.epoch, row.id, factors, row.absolute_end, lifecycle.touch_due(row, now))
 
 
-_LIVE = select(Session.id).where(Session.ended_at.is_(None)).with_for_update()
+_LIVE = select(Session.id).where(Session.id == bindparam("session_id"), Session.ended_at.is_(None)).with_for_update()
 _ADD_GRANT = insert(Grant.__table__).returning(Grant.__table__.c.id)  # type: ignore[arg-type]  # SQLAlchemy types __table__ as FromClause
 _ADD_CODE = insert(AuthorizationCode.__table__)  # type: ignore[arg-type]  # as above
 
@@ -127,7 +127,8 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
 
     The session's row is held until the commit, so that a sign-out at the same moment either refuses this code or ends its grant.
     """
-    if db_session.scalar(_LIVE.where(Session.id == person.session_id)) is None:
+    connection = db_session.connection()
+    if connection.execute(_LIVE, {"session_id": person.session_id}).one_or_none() is None:
         return None
     client, request = subject.known, subject.request
     if person.touch_due and not request.silent:
@@ -148,7 +149,7 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         "created_at": now,
         "expires_at": person.session_end,
     }
-    grant_id = db_session.execute(_ADD_GRANT, values).scalar_one()
+    grant_id = connection.execute(_ADD_GRANT, values).scalar_one()
     row = {
         "digest": opaque_tokens.digest(code),
         "grant_id": grant_id,
@@ -158,6 +159,6 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         "nonce": request.get("nonce") or None,
         "expires_at": now + timedelta(seconds=code_seconds),
     }
-    db_session.execute(_ADD_CODE, row)
+    connection.execute(_ADD_CODE, row)
     audit.authorized(now, account_id=person.account_id, session_id=person.session_id, client_id=client.client_id, scope=scope)
     return code

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, bindparam, select
 
 from idp import opaque_tokens
 from idp.accounts.models import Account, AccountName
@@ -71,25 +71,33 @@ def access_token(facts: Facts, scope: str, audience: list[str], now: datetime, e
 # --- userinfo -------------------------------------------------------------------------------------------------------------------------------
 
 _PROFILE = {"profile", "email", "phone"}
-_PERSON = select(
-    Account.display_name,
-    Account.updated_at,
-    Account.email,
-    Account.email_proven_at,
-    Account.mobile,
-    Account.mobile_proven_at,
-    Enterprise.code,
-    Enterprise.uscc,
-    Enterprise.name.label("enterprise_name"),
-).join(Enterprise, Enterprise.id == Account.enterprise_id)
-_NAMES = select(AccountName.name, AccountName.canonical, AccountName.system, AccountName.local_name).order_by(AccountName.id)
+_PERSON = (
+    select(
+        Account.display_name,
+        Account.updated_at,
+        Account.email,
+        Account.email_proven_at,
+        Account.mobile,
+        Account.mobile_proven_at,
+        Enterprise.code,
+        Enterprise.uscc,
+        Enterprise.name.label("enterprise_name"),
+    )
+    .join(Enterprise, Enterprise.id == Account.enterprise_id)
+    .where(Account.id == bindparam("account_id"))
+)
+_NAMES = (
+    select(AccountName.name, AccountName.canonical, AccountName.system, AccountName.local_name)
+    .where(AccountName.account_id == bindparam("account_id"))
+    .order_by(AccountName.id)
+)
 
 
 def userinfo(account_id: int, sub: str, granted: Collection[str], client_system: str | None) -> dict[str, Any]:
     """The released claims (OIDC Core §5.3): `granted` are the scopes that hold now, licences already cut to the rights."""
     said: dict[str, Any] = {}
     if {*_PROFILE, "enterprise"} & set(granted):
-        said |= _told(session.execute(_PERSON.where(Account.id == account_id)).mappings().one(), granted)
+        said |= _told(session.connection().execute(_PERSON, {"account_id": account_id}).mappings().one(), granted)
     if "profile" in granted or scopes.systems_of(granted):
         said |= _names(account_id, granted, client_system)
     if scopes.systems_of(granted):
@@ -112,7 +120,7 @@ def _told(person: RowMapping, granted: Collection[str]) -> dict[str, Any]:
 
 
 def _names(account_id: int, granted: Collection[str], client_system: str | None) -> dict[str, Any]:
-    rows = session.execute(_NAMES.where(AccountName.account_id == account_id)).all()
+    rows = session.connection().execute(_NAMES, {"account_id": account_id}).all()
     told: dict[str, Any] = {}
     if "profile" in granted:
         told["preferred_username"] = next((row.name for row in rows if row.canonical), None)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from joserfc.jwk import JWKRegistry, Key
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from idp import opaque_tokens
 from idp.audit import catalogue as audit
@@ -54,8 +54,9 @@ class Client:
         return found if found is not None and found.get("alg", alg) == alg and found.get("use", "sig") == "sig" else None
 
 
-_VERSION = select(ClientRecord.version, ClientRecord.disabled_at)
-_WHOLE = select(ClientRecord.version, ClientRecord.registration, ClientRecord.secrets, ClientRecord.disabled_at)
+_MINE = ClientRecord.client_id == bindparam("client_id")
+_VERSION = select(ClientRecord.version, ClientRecord.disabled_at).where(_MINE)
+_WHOLE = select(ClientRecord.version, ClientRecord.registration, ClientRecord.secrets, ClientRecord.disabled_at).where(_MINE)
 
 
 class ClientCache:
@@ -72,13 +73,13 @@ class ClientCache:
         known = self._known.get(client_id)
         if known is None:
             return self._load(client_id)
-        row = session.execute(_VERSION.where(ClientRecord.client_id == client_id)).one_or_none()
+        row = session.connection().execute(_VERSION, {"client_id": client_id}).one_or_none()
         if row is None or row.disabled_at is not None:
             return None
         return known if row.version == known.version else self._load(client_id)
 
     def _load(self, client_id: str) -> Client | None:
-        row = session.execute(_WHOLE.where(ClientRecord.client_id == client_id)).one_or_none()
+        row = session.connection().execute(_WHOLE, {"client_id": client_id}).one_or_none()
         if row is None or row.disabled_at is not None:
             return None
         found = Client(client_id, row.version, judge({**row.registration, "client_id": client_id}), tuple(map(_secret, row.secrets)))

@@ -173,6 +173,8 @@ class KeySet:
 
 VERSION = select(KeySetVersion.version).where(KeySetVersion.id == 1).scalar_subquery()
 
+_LATEST = select(VERSION)
+
 
 class KeyRing:
     """What a process keeps: one KeySet per version. Importing an RSA key costs 40 ms with the lock of the interpreter held: once a process."""
@@ -185,7 +187,7 @@ class KeyRing:
 
     def latest(self) -> KeySet:
         """The set in force, by a statement of its own."""
-        return self.at(session.scalar(select(VERSION)))
+        return self.at(session.connection().execute(_LATEST).scalar())
 
     def at(self, version: int | None) -> KeySet:
         """The set of a version that the caller's own statement has read."""

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from authlib.oidc.core.util import create_half_hash
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from idp.accounts.models import Account
 from idp.audit import catalogue as audit
@@ -43,6 +43,7 @@ class Redemption:
     grant_id: int
     account_id: int
     scope: str
+    scope_changed: bool
     body: dict[str, Any]
 
 
@@ -93,16 +94,20 @@ def _redeem(plan: Redemption, now: datetime) -> dict[str, Any] | Refused:
         return _refuse(Refused("invalid_grant", "code_replayed", client_id=plan.client_id, ends_grant=plan.grant_id), now)
     if not _still_live(plan.grant_id):
         return _refuse(Refused("invalid_grant", "grant_over", client_id=plan.client_id), now)
-    session.execute(update(Grant).where(Grant.id == plan.grant_id, Grant.scope != plan.scope).values(scope=plan.scope))
+    if plan.scope_changed:
+        session.execute(update(Grant).where(Grant.id == plan.grant_id).values(scope=plan.scope))
     audit.tokens_issued(now, account_id=plan.account_id, client_id=plan.client_id, grant_id=plan.grant_id, scope=plan.scope)
     return plan.body
 
 
+_LIVE = (
+    select(Grant.id)
+    .join(Account, Account.id == Grant.account_id)
+    .where(Grant.id == bindparam("grant_id"), Grant.ended_at.is_(None), Grant.epoch == Account.epoch)
+    .with_for_update(of=Grant)
+)
+
+
 def _still_live(grant_id: int) -> bool:
     """Whether the grant lives in the transaction that redeems; a sign-out that committed first is seen here."""
-    live = (
-        select(Grant.id)
-        .join(Account, Account.id == Grant.account_id)
-        .where(Grant.id == grant_id, Grant.ended_at.is_(None), Grant.epoch == Account.epoch)
-    )
-    return session.scalar(live.with_for_update(of=Grant)) is not None
+    return session.connection().execute(_LIVE, {"grant_id": grant_id}).one_or_none() is not None

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flask import Response, request
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from idp import web
 from idp.accounts.models import Account
@@ -21,7 +21,13 @@ _FIND = (
     select(Grant.account_id, Grant.client_id, Grant.expires_at, Account.sub)
     .join(Account, Account.id == Grant.account_id)
     .join(Enterprise, Enterprise.id == Account.enterprise_id)
-    .where(Grant.ended_at.is_(None), Grant.epoch == Account.epoch, Account.status == "active", Enterprise.status == "active")
+    .where(
+        Grant.id == bindparam("grant_id"),
+        Grant.ended_at.is_(None),
+        Grant.epoch == Account.epoch,
+        Account.status == "active",
+        Enterprise.status == "active",
+    )
 )
 
 
@@ -73,7 +79,7 @@ def _told(token: str) -> dict[str, Any] | Refused:
         return invalid
     if "openid" not in granted:
         return Refused("insufficient_scope", "openid", 403)
-    grant = session.execute(_FIND.where(Grant.id == int(found["gid"]))).one_or_none()
+    grant = session.connection().execute(_FIND, {"grant_id": int(found["gid"])}).one_or_none()
     if grant is None or at.now >= grant.expires_at:
         return invalid
     return _claims(grant, granted) or invalid

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from idp import opaque_tokens
 from idp.accounts.models import Account
@@ -28,13 +28,24 @@ _FIND = (
     select(
         *(AuthorizationCode.digest, AuthorizationCode.client_id, AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge),
         *(AuthorizationCode.nonce, AuthorizationCode.expires_at.label("code_expires_at"), AuthorizationCode.spent_at),
-        *(Grant.id.label("grant_id"), Grant.account_id, Grant.sid, Grant.asked_scope, Grant.resource, Grant.acr, Grant.amr, Grant.auth_time),
+        *(
+            Grant.id.label("grant_id"),
+            Grant.account_id,
+            Grant.sid,
+            Grant.asked_scope,
+            Grant.scope,
+            Grant.resource,
+            Grant.acr,
+            Grant.amr,
+            Grant.auth_time,
+        ),
         *(Grant.epoch, Grant.expires_at, Grant.ended_at, Account.sub, Account.epoch.label("account_epoch")),
         *(Account.status, Enterprise.status.label("enterprise_status"), VERSION.label("key_version")),
     )
     .join(Grant, Grant.id == AuthorizationCode.grant_id)
     .join(Account, Account.id == Grant.account_id)
     .join(Enterprise, Enterprise.id == Account.enterprise_id)
+    .where(AuthorizationCode.digest == bindparam("digest"))
 )
 
 
@@ -43,7 +54,7 @@ def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> tokens.R
     code = form.get("code")
     if not code:
         return Refused("invalid_request", "code_missing", client_id=client.client_id)
-    row = session.execute(_FIND.where(AuthorizationCode.digest == opaque_tokens.digest(code[:MAX_CODE_CHARACTERS]))).one_or_none()
+    row = session.connection().execute(_FIND, {"digest": opaque_tokens.digest(code[:MAX_CODE_CHARACTERS])}).one_or_none()
     refused = _shown(row, client, at) or _proven(row, form, client) or _live(row, form, client, at)
     if refused is not None or row is None:
         return refused or _no("code_unknown", client)
@@ -101,5 +112,6 @@ def _redemption(row: Any, client: Client, at: tokens.Moment) -> tokens.Redemptio
     if not left or scopes.lost_every_licence(scopes.split(row.asked_scope), left):
         return _no("licence_gone", client, row.grant_id)
     # 9
+    scope = " ".join(left)
     body = tokens.sign(row, left, client, at)
-    return tokens.Redemption(row.digest, client.client_id, row.grant_id, row.account_id, " ".join(left), body)
+    return tokens.Redemption(row.digest, client.client_id, row.grant_id, row.account_id, scope, scope != row.scope, body)
