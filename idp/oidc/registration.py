@@ -195,7 +195,11 @@ def _judge_key(jwk: object) -> str | None:
 def judge(members: dict[str, Any], file: str | None = None) -> Registration:
     """A valid registration; BadInput names the file and the first wrong member."""
     try:
-        return Registration.model_validate_json(dumps(members))  # JSON mode: lists become tuples, nothing else is converted
+        whole = dumps(members)
+    except (TypeError, ValueError) as error:  # TOML knows dates, JSON does not
+        raise BadInput(f"holds a value that metadata cannot hold: {error}", file=file) from error
+    try:
+        return Registration.model_validate_json(whole)  # JSON mode: lists become tuples, nothing else is converted
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         reason = "no such member" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")

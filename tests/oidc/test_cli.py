@@ -129,7 +129,7 @@ def test_secrets_come_from_private_files_or_stdin_never_from_the_toml(run: Any, 
 
 
 def test_broken_files_are_named(run: Any, tmp_path: Path) -> None:
-    for text in ("client_id = ", "\x00", "x" * 300_000):
+    for text in ("client_id = ", "\x00", "x" * 300_000, TOML + "contacts = 2026-01-01"):
         file = written(tmp_path, text)
         result = run("client", "apply", file)
         assert isinstance(result.exception, BadInput)
