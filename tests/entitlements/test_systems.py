@@ -37,11 +37,19 @@ def test_loading_again_updates_and_keeps_addresses_and_ninth_systems(context: Fl
     assert session.get(BusinessSystem, "wine")
 
 
-@pytest.mark.parametrize("old", ['right_from = "ekey"', 'name = "出口许可证"', "[export]"])
-def test_a_wrong_file_is_refused_by_the_name_of_its_field(tmp_path: Path, old: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ('right_from = "ekey"', 'right_from = "luck"', "export.right_from"),
+        ('name = "出口许可证"\n', "", "export.name"),
+        ('icon = "export"', 'icon = "export"\ncolour = 1', "export.colour"),
+        ("[export]", "[export", ""),
+    ],
+)
+def test_a_wrong_file_is_refused_by_the_name_of_its_field(tmp_path: Path, old: str, new: str, field: str) -> None:
     file = tmp_path / "systems.toml"
-    file.write_text(systems.FILE.read_text("utf-8").replace(old, "colour = 1", 1), "utf-8")
-    with pytest.raises(BadInput, match=r"systems\.toml"):
+    file.write_text(systems.FILE.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(BadInput, match=rf"systems\.toml: {field}"):
         systems.read(file)
 
 
