@@ -6,6 +6,7 @@ import sys
 
 import click
 from flask.cli import FlaskGroup
+from flask_migrate.cli import db as db_group
 
 from idp.app import create_app
 from idp.db import transaction, upgrade
@@ -18,12 +19,25 @@ from idp.oidc.cli import client_group, ensure_keys, keys_group
 from idp.settings import Settings, load
 
 
-@click.group(cls=FlaskGroup, create_app=create_app, add_default_commands=False, add_version_option=False)
+class Commands(FlaskGroup):
+    """Flask's group without loading the app to list commands: `idp --help` and `idp init` work before there is a secret."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands below, in their order."""
+        return click.Group.list_commands(self, ctx)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """One of them."""
+        return click.Group.get_command(self, ctx, name)
+
+
+@click.group(cls=Commands, create_app=create_app, add_default_commands=False, add_version_option=False, load_dotenv=False)
 def cli() -> None:
     """The identity provider of the licence platform (许可证统一管理平台)."""
 
 
-for group in (enterprise_group, ekey_group, legacy_group, client_group, keys_group):
+cli.params.clear()  # Flask's own options (another app, debug, an .env file) have no place here
+for group in (enterprise_group, ekey_group, legacy_group, client_group, keys_group, db_group):
     cli.add_command(group)
 
 
