@@ -12,7 +12,7 @@ from idp.captcha.rules import PURPOSE
 from idp.db import session
 
 
-class _Page(HTMLParser):
+class ShownPage(HTMLParser):
     """The first form of <main>: where it goes and what it holds already; and the page's heading."""
 
     def __init__(self) -> None:
@@ -62,8 +62,8 @@ class Person:
         self.page = self.client.get(path, follow_redirects=True)
         return self.page
 
-    def form(self) -> _Page:
-        parsed = _Page()
+    def form(self) -> ShownPage:
+        parsed = ShownPage()
         parsed.feed(self.text)
         return parsed
 

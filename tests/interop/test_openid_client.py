@@ -1,0 +1,151 @@
+"""openid-client, which checks every answer more strictly than most relying parties do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.interop.openid_client_process import Failed, OpenidClient
+from tests.interop.served import NAME, SECRET, Platform
+from tests.interop.visitor import Arrival, Visitor
+
+pytestmark = pytest.mark.slow
+
+CALLBACK = "http://127.0.0.1:18999/callback"
+AFTERWARDS = "http://127.0.0.1:18999/bye"
+SCOPE = "openid profile email phone enterprise"
+
+
+def register(platform: Platform, client: OpenidClient, client_id: str, **members: Any) -> dict[str, Any]:
+    """Register with the platform, and let the client discover it."""
+    method = members.setdefault("token_endpoint_auth_method", "client_secret_basic")
+    if method == "private_key_jwt":
+        members["jwks"] = {"keys": [client.ask("make_key")]}
+    members = {"redirect_uris": [CALLBACK], "post_logout_redirect_uris": [AFTERWARDS], "first_party": True, "scope": SCOPE, **members}
+    platform.add_client(client_id, **members)
+    metadata = {"id_token_signed_response_alg": members.get("id_token_signed_response_alg", "RS256")}
+    found: dict[str, Any] = client.ask("discover", issuer=platform.issuer, client_id=client_id, metadata=metadata, method=method, secret=SECRET)
+    return found
+
+
+def authorize(client: OpenidClient, visitor: Visitor, **parameters: str) -> Arrival:
+    asked = {"redirect_uri": CALLBACK, "scope": SCOPE, **parameters}
+    return visitor.go(client.ask("authorize", parameters=asked), until=CALLBACK)
+
+
+def tokens(client: OpenidClient, visitor: Visitor, checks: Mapping[str, Any] | None = None, **parameters: str) -> dict[str, Any]:
+    arrived = authorize(client, visitor, **parameters)
+    answer: dict[str, Any] = client.ask("callback", url=arrived.url, form=arrived.form or None, checks=checks or {})
+    return answer
+
+
+@pytest.mark.spec("OIDC Core", "9")
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])
+@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+def test_the_code_flow_of_every_kind_of_client(platform: Platform, client: OpenidClient, visitor: Visitor, method: str, alg: str) -> None:
+    register(platform, client, f"kind-{method}-{alg}", token_endpoint_auth_method=method, id_token_signed_response_alg=alg)
+    answer = tokens(client, visitor)
+    claims = answer["claims"]
+    assert claims["iss"] == platform.issuer
+    told = client.ask("userinfo", sub=claims["sub"])
+    assert told["preferred_username"] == NAME
+    assert told["sub"] == claims["sub"]
+
+
+@pytest.mark.spec("OIDC Form Post", "2")
+def test_form_post(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "form-post")
+    arrived = authorize(client, visitor, response_mode="form_post")
+    assert "?" not in arrived.url
+    assert client.ask("callback", url=arrived.url, form=arrived.form)["claims"]["iss"] == platform.issuer
+    refused = authorize(client, visitor, response_mode="form_post", prompt="none", max_age="0")
+    with pytest.raises(Failed) as caught:
+        client.ask("callback", url=refused.url, form=refused.form)
+    assert caught.value.error == "login_required"
+
+
+def test_a_stranger_is_agreed_to(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "stranger", first_party=False)
+    tokens(client, visitor)
+    assert any(url.endswith("/consent") for url in visitor.seen)
+
+
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
+def test_max_age_and_prompt(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "ages")
+    first = tokens(client, visitor, {"maxAge": 10000}, max_age="10000")["claims"]
+    silent = tokens(client, visitor, prompt="none")["claims"]
+    assert silent["auth_time"] == first["auth_time"]
+    assert len(visitor.seen) == 1
+    tokens(client, visitor, {"maxAge": 0}, max_age="0")
+    assert any("/signin/" in url for url in visitor.seen)
+    tokens(client, visitor, prompt="login")
+    assert any("/signin/" in url for url in visitor.seen)
+
+
+@pytest.mark.spec("OIDC RP-Initiated Logout", "2")
+def test_sign_out_comes_back(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "leaver")
+    tokens(client, visitor)
+    left = visitor.go(client.ask("end_session", parameters={"post_logout_redirect_uri": AFTERWARDS, "state": "s-1"}), until=AFTERWARDS)
+    assert left.url == f"{AFTERWARDS}?state=s-1"
+    with pytest.raises(Failed) as caught:
+        client.ask("userinfo")
+    assert caught.value.status == 401
+    refused = authorize(client, visitor, prompt="none")
+    with pytest.raises(Failed) as caught:
+        client.ask("callback", url=refused.url)
+    assert caught.value.error == "login_required"
+
+
+@pytest.mark.spec("OIDC Core", "10.1.1")
+def test_keys_change_under_a_running_client(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    """The client keeps the JWKS that it fetched before: the key that signs next was in it."""
+    register(platform, client, "rotation")
+    before = tokens(client, visitor)
+    platform.age_keys()
+    platform.idp("keys", "rotate")
+    after = tokens(client, visitor)
+    assert after["header"]["kid"] != before["header"]["kid"]
+    for answer in (before, after):
+        assert client.ask("userinfo", token=answer["access_token"], sub=answer["claims"]["sub"])
+
+
+@pytest.mark.spec("OIDC Core", "10.1.1")
+def test_a_withdrawn_key_takes_its_tokens_along(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "withdrawal", id_token_signed_response_alg="ES256")
+    before = tokens(client, visitor)
+    platform.age_keys()
+    platform.idp("keys", "withdraw", before["header"]["kid"])
+    with pytest.raises(Failed) as caught:
+        client.ask("userinfo", token=before["access_token"])
+    assert caught.value.status == 401
+    after = tokens(client, visitor)
+    assert after["header"]["kid"] != before["header"]["kid"]
+    assert client.ask("userinfo", sub=after["claims"]["sub"])
+
+
+@pytest.mark.spec("RFC 9700", "4.8.2")
+def test_a_code_is_worth_nothing_to_another_verifier_and_nothing_twice(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "thief")
+    arrived = authorize(client, visitor)
+    for checks in ({"pkceCodeVerifier": "x" * 43}, {"pkceCodeVerifier": None}):
+        with pytest.raises(Failed) as caught:
+            client.ask("callback", url=arrived.url, checks=checks)
+        assert caught.value.error == "invalid_grant"
+    assert client.ask("callback", url=arrived.url)["access_token"]
+    with pytest.raises(Failed) as caught:
+        client.ask("callback", url=arrived.url)
+    assert caught.value.error == "invalid_grant"
+    with pytest.raises(Failed) as caught:
+        client.ask("userinfo")
+    assert caught.value.status == 401
+
+
+def test_a_wrong_secret_is_told_as_the_specification_says(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "forgetful")
+    client.ask("discover", issuer=platform.issuer, client_id="forgetful", metadata={}, method="client_secret_basic", secret="x" * 40)
+    arrived = authorize(client, visitor)
+    with pytest.raises(Failed) as caught:
+        client.ask("callback", url=arrived.url)
+    assert caught.value.status == 401
