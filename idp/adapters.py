@@ -3,6 +3,7 @@
 create_app() receives one Adapters; production fills it from the settings, tests with fakes. Rules take plain values (`now`) instead.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Protocol
@@ -35,6 +36,41 @@ class Sms(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Fetched:
+    """What another server answered; redirects are not followed, so any status may stand here."""
+
+    status: int
+    body: bytes
+
+
+@dataclass
+class Unreachable(OSError):
+    """No answer: `reason` is a stable code (url, scheme, name, address, connection, tls, time, size)."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        """The stable code."""
+        return self.reason
+
+
+class Outbound(Protocol):
+    """HTTP requests to addresses that clients registered. Never inside a transaction."""
+
+    def get(self, url: str, *, most: int = ...) -> Fetched:
+        """GET, at most `most` bytes of body; Unreachable if there is no answer."""
+        ...
+
+    def post(self, url: str, form: Mapping[str, str], *, most: int = ...) -> Fetched:
+        """POST of a form; Unreachable if there is no answer."""
+        ...
+
+    def refuses(self, url: str) -> str | None:
+        """Whether `url` would never be called (a private address, plain http), as a stable code; asked when it is registered."""
+        ...
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -50,3 +86,4 @@ class Adapters:
     clock: Clock
     mail: Mail
     sms: Sms
+    outbound: Outbound

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from flask import Blueprint, Flask, g, request
 
-from idp import db, i18n, limits, web
+from idp import db, i18n, limits, outbound, web
 from idp.accounts import credentials
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
@@ -44,19 +44,20 @@ def forget_old_hashes(now: datetime) -> None:
 
 
 # What the worker sweeps, each in a transaction of its own.
-JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep, forget_old_hashes)
+JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep, access_tokens.sweep, forget_old_hashes)
 
 
-def handlers(adapters: Adapters, settings: Settings) -> dict[str, Handler]:
+def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, Handler]:
     """Outbox kind → what delivers it."""
-    return {notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone)}
+    return {notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret)}
 
 
 def adapters_for(settings: Settings) -> Adapters:
     """The outside world as the settings describe it."""
     if settings.delivery == "console":
-        return Adapters(clock=SystemClock(), mail=console.Mail(), sms=console.Sms())
-    return Adapters(clock=SystemClock(), mail=smtp.Mail(settings.smtp_url, settings.mail_from), sms=absent.Sms())
+        return Adapters(clock=SystemClock(), mail=console.Mail(), sms=console.Sms(), outbound=outbound.Client(settings))
+    mail = smtp.Mail(settings.smtp_url, settings.mail_from)
+    return Adapters(clock=SystemClock(), mail=mail, sms=absent.Sms(), outbound=outbound.Client(settings))
 
 
 def load_principal() -> web.Principal | None:

@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     outbound_allow: CommaList = Field((), description="`host:port` pairs in private networks that outgoing requests may reach.")
     outbound_ca_file: Path | None = Field(None, description="Further CA certificates (PEM) for outgoing requests.")
 
+    # Clients
+    client_registration: Literal["off", "on"] = Field(
+        "off",
+        description="Dynamic registration of clients (RFC 7591), with initial access tokens only: `idp client token`.",
+    )
+
     # Sign-in
     captcha: Literal["always", "after_failures"] = Field(
         "always",
@@ -134,6 +140,22 @@ class Settings(BaseSettings):
             ip_network(part)
         return value
 
+    @field_validator("outbound_allow")
+    @classmethod
+    def _places(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for place in value:
+            host, _, port = place.rpartition(":")
+            if not host or "/" in place or not port.isdigit():
+                raise ValueError(f"{place!r} is not host:port")
+        return value
+
+    @field_validator("outbound_ca_file")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"{value} is not there")
+        return value
+
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
@@ -169,8 +191,8 @@ class Settings(BaseSettings):
 
     @property
     def production(self) -> bool:
-        """True off loopback. There is no flag that could be forgotten."""
-        return not is_loopback(self.issuer_host)
+        """True off loopback, but for names that the Internet cannot have (RFC 6761). There is no flag that could be forgotten."""
+        return not is_loopback(self.issuer_host) and not self.issuer_host.endswith((".localhost", ".test"))
 
     @property
     def database(self) -> str:

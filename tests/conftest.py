@@ -19,7 +19,7 @@ from idp.db import session as db_session
 from idp.settings import Settings
 from tests import postgres
 from tests.chromium import chromium as chromium  # a fixture for every folder
-from tests.fakes import FakeClock, LetterBox
+from tests.fakes import FakeClock, FakeWeb, LetterBox
 
 SECRET = "a8sd7f6g5h4j3k2l1q0w9e8r7t6y5u4i"
 DATA = Path(__file__).parent.parent / "sample_data"
@@ -99,8 +99,14 @@ def letter_box() -> LetterBox:
 
 
 @pytest.fixture
-def app(settings: Settings, clock: FakeClock, letter_box: LetterBox) -> Iterator[Flask]:
-    app = create_app(settings, Adapters(clock=clock, mail=letter_box.mail(), sms=letter_box.sms()))
+def far_servers() -> FakeWeb:
+    """What outgoing requests find."""
+    return FakeWeb()
+
+
+@pytest.fixture
+def app(settings: Settings, clock: FakeClock, letter_box: LetterBox, far_servers: FakeWeb) -> Iterator[Flask]:
+    app = create_app(settings, Adapters(clock=clock, mail=letter_box.mail(), sms=letter_box.sms(), outbound=far_servers))
     app.testing = True
     app.config["SERVER_NAME"] = "127.0.0.1:8000"  # what Flask's test client calls; another host is refused
     yield app

@@ -1,6 +1,9 @@
 """Stand-ins for the outside world: a clock that only moves when told, a letter box that keeps what is sent."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+
+from idp.adapters import Fetched, Unreachable
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 
@@ -42,3 +45,26 @@ class FakeSms:
 
     def send(self, to: str, text: str) -> None:
         self.box.texts.append((to, text))
+
+
+class FakeWeb:
+    """Servers elsewhere: `pages` are what a GET finds, `refused` what would never be called; what was asked is kept."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Fetched] = {}
+        self.refused: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.posted: list[tuple[str, dict[str, str]]] = []
+
+    def get(self, url: str, *, most: int = 0) -> Fetched:
+        self.asked.append(url)
+        if url not in self.pages:
+            raise Unreachable("connection")
+        return self.pages[url]
+
+    def post(self, url: str, form: Mapping[str, str], *, most: int = 0) -> Fetched:
+        self.posted.append((url, dict(form)))
+        return self.get(url)
+
+    def refuses(self, url: str) -> str | None:
+        return self.refused.get(url)

@@ -13,7 +13,7 @@ from idp.settings import Settings
 from idp.signin.models import SignInTransaction
 from idp.worker import run_once
 from tests import people
-from tests.fakes import START, FakeClock, LetterBox
+from tests.fakes import START, FakeClock, FakeWeb, LetterBox
 
 
 def _leave_something_behind() -> None:
@@ -41,7 +41,7 @@ def test_what_is_over_is_swept(context: Flask, clock: FakeClock) -> None:
 @pytest.mark.requirement("R62")
 def test_old_hashes_of_people_who_never_came_die_half_a_year_after_the_cutover(settings: Settings, clock: FakeClock) -> None:
     cut_over = settings.model_copy(update={"legacy_cutover": START.date()})
-    app = create_app(cut_over, Adapters(clock=clock, mail=LetterBox().mail(), sms=LetterBox().sms()))
+    app = create_app(cut_over, Adapters(clock=clock, mail=LetterBox().mail(), sms=LetterBox().sms(), outbound=FakeWeb()))
     with app.app_context():
         with transaction():
             people.beijing()

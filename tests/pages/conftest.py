@@ -16,7 +16,7 @@ from idp.app import create_app
 from idp.db import db, transaction
 from idp.settings import Settings
 from tests.conftest import SECRET
-from tests.fakes import FakeClock, LetterBox
+from tests.fakes import FakeClock, FakeWeb, LetterBox
 from tests.pages import gallery
 
 
@@ -34,7 +34,7 @@ def stage(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("pages")
     shutil.copy(sqlite_template, folder / "idp.db")
     box = LetterBox()
-    app = create_app(Settings(data_dir=folder, secret_key=SECRET), Adapters(clock=FakeClock(), mail=box.mail(), sms=box.sms()))
+    app = create_app(Settings(data_dir=folder, secret_key=SECRET), Adapters(clock=FakeClock(), mail=box.mail(), sms=box.sms(), outbound=FakeWeb()))
     app.register_blueprint(gallery.pages)
     with app.app_context(), transaction():
         session = gallery.furnish()
