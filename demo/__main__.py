@@ -1,4 +1,4 @@
-"""Prepare once, start both processes, say where everything is, end cleanly.
+"""Prepare once, start the platform, the business systems and the worker, say where everything is, end cleanly.
 
 What was prepared is stamped with a digest of all that it was made from, so that a second start only starts. `IDP_…` variables are passed on;
 the data directory is `.state/demo/platform` unless IDP_DATA_DIR says otherwise.

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from clients.relying_party import access_tokens
 from clients.relying_party.provider import SKEW_SECONDS, Distrusted, Provider, connect
 from clients.relying_party.registration import Registration
-from clients.relying_party.signed_in import Memory
+from clients.relying_party.signed_in import MOST_SIGNED_IN, MOST_UNDER_WAY, Memory
 
 # a business system asks again after this long, whatever the platform's session does
 SIGNED_IN_SECONDS = 8 * 3600
@@ -174,9 +174,8 @@ def create_app(registration: Registration, issuer: str, *, secret: str | None = 
         PREFERRED_URL_SCHEME=registration.origin.partition("://")[0],
         MAX_CONTENT_LENGTH=16 * 1024,
     )
-    memory = Memory()
-    app.extensions.update(registration=registration, memory=memory)
-    app.extensions["provider"] = connect(app, registration, issuer, secret, key, memory)
+    app.extensions.update(registration=registration, memory=Memory(MOST_SIGNED_IN))
+    app.extensions["provider"] = connect(app, registration, issuer, secret, key, Memory(MOST_UNDER_WAY))
     app.register_blueprint(pages)
     app.after_request(_headers)
     app.context_processor(lambda: {"system": registration, "page": registration.page, "platform": issuer})

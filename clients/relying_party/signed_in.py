@@ -1,6 +1,7 @@
 """What this process remembers of its visitors. The cookie holds a random handle only; the process's end signs everybody out.
 
-Also serves as authlib's cache, so that PKCE verifier and nonce stay on the server between the two redirects.
+Two stores with a cap each: who is signed in, and (authlib's cache) the state, nonce and PKCE verifier of sign-ins under way, which anybody
+can begin: a flood of those must push out nobody who is signed in.
 """
 
 import secrets
@@ -9,14 +10,16 @@ import time
 from collections import OrderedDict
 from typing import Any
 
-MOST_ENTRIES = 10_000
+MOST_SIGNED_IN = 10_000
+MOST_UNDER_WAY = 10_000
 
 
 class Memory:
-    """Values with an end, at most MOST_ENTRIES of them (the oldest goes first)."""
+    """Values with an end, at most `most` of them (the oldest goes first)."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
         """Empty."""
+        self._most = most
         self._entries: OrderedDict[str, tuple[float, Any]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -25,7 +28,7 @@ class Memory:
         with self._lock:
             self._entries[key] = (time.monotonic() + seconds, value)
             self._entries.move_to_end(key)
-            while len(self._entries) > MOST_ENTRIES:
+            while len(self._entries) > self._most:
                 self._entries.popitem(last=False)
 
     def get(self, key: str) -> Any:

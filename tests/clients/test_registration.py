@@ -7,7 +7,7 @@ import pytest
 from clients.__main__ import register
 from clients.relying_party.app import create_app
 from clients.relying_party.registration import FOLDER, WrongRegistration, for_platform, private_key, read, read_all
-from clients.relying_party.signed_in import MOST_ENTRIES, Memory
+from clients.relying_party.signed_in import Memory
 
 PORTS = {
     "export": 8001,
@@ -24,6 +24,14 @@ PORTS = {
 @pytest.mark.requirement("R1")
 def test_eight_systems_on_their_fixed_ports() -> None:
     assert {one.system: urlsplit(one.origin).port for one in read_all()} == PORTS
+
+
+def test_each_system_is_called_what_the_platform_calls_it() -> None:
+    register_of_systems = tomllib.loads((FOLDER.parent / "idp" / "entitlements" / "systems.toml").read_text("utf-8"))
+    for one in read_all():
+        known = register_of_systems[one.system]
+        assert (one.client["client_name"], one.client["client_name#en"]) == (known["name"], known["name_en"])
+        assert (one.page["name"], one.page["name_en"]) == (known["name"], known["name_en"])
 
 
 def test_each_system_asks_only_for_itself() -> None:
@@ -74,11 +82,11 @@ def test_a_broken_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_and_forgets() -> None:
-    memory = Memory()
+    memory = Memory(20)
     memory.set("over", 1, -1)
     assert memory.get("over") is None
-    handles = [memory.keep(number, 60) for number in range(MOST_ENTRIES + 1)]
+    handles = [memory.keep(number, 60) for number in range(21)]
     assert memory.get(handles[0]) is None
-    assert memory.get(handles[-1]) == MOST_ENTRIES
+    assert memory.get(handles[-1]) == 20
     memory.delete(handles[-1])
     assert memory.get(handles[-1]) is None

@@ -10,6 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from werkzeug.test import TestResponse
 
+from clients.relying_party import app as app_module
 from clients.relying_party import provider as provider_module
 from clients.relying_party.app import create_app
 from clients.relying_party.provider import Session
@@ -52,7 +53,7 @@ def _signed_in(visitor: FlaskClient, platform: FakePlatform) -> TestResponse:
 def test_the_page_shows_who_is_signed_in(visitor: FlaskClient, platform: FakePlatform) -> None:
     assert _signed_in(visitor, platform).location == "/"
     page = visitor.get("/").text
-    for shown in ("0441987654321-beijing", "广东示例进出口有限公司", '<dd id="legacy">beijing</dd>', '<dd id="licences">export</dd>'):
+    for shown in ("0441987654321-beijing", "广东示例进出口有限公司", '<dd id="legacy">beijing</dd>', '<dd id="licences">出口许可证（export）</dd>'):
         assert shown in page
 
 
@@ -207,6 +208,20 @@ def test_an_answer_nobody_asked_for_is_dropped(visitor: FlaskClient, platform: F
     assert _returned(visitor, asked, state="another").status_code == 400
     assert _returned(visitor, asked).status_code == 303
     assert _returned(visitor, asked).status_code == 400
+
+
+def test_a_flood_of_begun_sign_ins_signs_nobody_out(platform: FakePlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_module, "MOST_UNDER_WAY", 3)
+    app = create_app(read(FOLDER / "export"), ISSUER, key=private_key(tmp_path / "export.pem"))
+    visitor, late = app.test_client(), app.test_client()
+    _signed_in(visitor, platform)
+    asked = _begun(late, platform)
+    for _ in range(3):
+        app.test_client().get("/login")
+    assert 'id="user"' in visitor.get("/").text
+    # what the flood costs is the oldest sign-in under way, and that is a page
+    assert _returned(late, asked).status_code == 400
+    assert _signed_in(late, platform).status_code == 303
 
 
 @pytest.mark.spec("OIDC Core", "5.3.2")
