@@ -12,7 +12,8 @@ from joserfc.jwk import Key
 from joserfc.util import urlsafe_b64decode
 
 MAX_TOKEN_CHARACTERS = 8192
-HEADER_MEMBERS = {"alg", "kid", "typ"}
+# the thumbprints (RFC 7515 §4.1.7) only repeat which key it was; many clients send them and we find the key by `kid`
+HEADER_MEMBERS = {"alg", "kid", "typ", "x5t", "x5t#S256"}
 KeyFinder = Callable[[str, str | None], Key | None]
 
 
@@ -35,7 +36,7 @@ def _member(segment: str) -> dict[str, Any] | None:
 def peek(token: str) -> Parts | None:
     """The two JSON objects of a compact token; None if it is too long or malformed.
 
-    Only `alg`, `kid` and `typ` may stand in the header: an embedded or linked key, `crit` and `b64` are refused before anything else
+    Only HEADER_MEMBERS may stand in the header: an embedded or linked key, `crit` and `b64` are refused before anything else
     looks at them (CVE-2024-37568, CVE-2025-59420, CVE-2026-28802).
     """
     if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii() or token.count(".") != 2:

@@ -8,11 +8,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import requests
 
 from demo.processes import Child, running, wait_until_up
 
@@ -20,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 NAME, PASSWORD = "jidian_strong", "Strong1Passw0rd"  # class 3 with a strong old password: no forced change
 SECRET = "interop-secret-0123456789-ABCDEFGHIJ"
 FINE = (0, 3)
+LAG_POLLS = 50
 
 
 def free_ports(count: int) -> list[int]:
@@ -92,6 +96,17 @@ class Platform:
         """As if all published keys had been published long ago, so that the next ones may sign."""
         with closing(sqlite3.connect(self.data / "idp.db")) as database, database:
             database.execute("UPDATE oidc_signing_keys SET published_at = '2020-01-01 00:00:00.000000'")
+
+    def wait_until_published(self) -> None:
+        """Until the JWKS names every key that is to be in it; the served bytes may be five seconds old."""
+        kept = json.loads(self.idp("keys", "list", "--json"))
+        wanted = {key["kid"] for key in kept if key["state"] in ("next", "current")}
+        for _ in range(LAG_POLLS):
+            published = {key["kid"] for key in requests.get(f"{self.issuer}/oauth2/jwks", timeout=5).json()["keys"]}
+            if wanted <= published:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"not published: {wanted - published}")
 
     @contextmanager
     def running(self) -> Iterator["Platform"]:

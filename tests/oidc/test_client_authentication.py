@@ -137,6 +137,12 @@ def test_an_assertion_proves_a_client_once(keyed: RelyingParty, clock: FakeClock
     assert keyed.redeem(second, {}, **by(assertion(clock, jti="j2"))).status_code == 200
 
 
+@pytest.mark.spec("RFC 7515", "4.1.7")
+def test_a_thumbprint_beside_the_key_id_does_no_harm(keyed: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
+    code = keyed.code(keyed.browser(beijing.id))
+    assert keyed.redeem(code, {}, **by(assertion(clock, header={"x5t": "abc", "x5t#S256": "def"}))).status_code == 200
+
+
 def test_a_refusal_spends_the_assertion_too(keyed: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
     shown = by(assertion(clock))
     assert keyed.redeem("no-such-code", {}, **shown).json == {"error": "invalid_grant"}
