@@ -6,22 +6,23 @@ from datetime import datetime
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
-from idp.accounts import credentials
+from idp.accounts import credentials, lockout
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
 from idp.messages import absent, console, smtp
-from idp.oidc import client_assertions, pending
+from idp.oidc import access_tokens, backchannel, client_assertions, pending
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
+from idp.oidc.keys import KeyRing
 from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
 from idp.sessions import cookie, lifecycle
 from idp.settings import Settings, load, master_secret
-from idp.signin import flow, notices, steps
+from idp.signin import closing, flow, notices, steps
 from idp.signin import views as signin_views
 from idp.signin.flow import Step
 from idp.signin.views import entry
@@ -43,13 +44,39 @@ def forget_old_hashes(now: datetime) -> None:
     credentials.forget_unused(settings.legacy_cutover, settings.old_hash_days, web.today(), now)
 
 
-# What the worker sweeps, each in a transaction of its own.
-JOBS = (limits.sweep, flow.sweep, captcha.sweep, pending.sweep, client_assertions.sweep, oidc_revocation.sweep, access_tokens.sweep, forget_old_hashes)
+def end_closed_sessions(now: datetime) -> None:
+    """D15: a cancelled enterprise's sessions do not come back with it."""
+    closing.end_closed(now, web.runtime().hooks.session_ended)
+
+
+def end_overdue_sessions(now: datetime) -> None:
+    """R77: the absolute end is an end like a sign-out: grants end, systems are told."""
+    for row in lifecycle.overdue(now):
+        lifecycle.end(row, "absolute", now, web.runtime().hooks.session_ended)
+
+
+# What the worker does every minute, each in a transaction of its own; ends come before sweeps.
+JOBS = (
+    end_overdue_sessions,
+    limits.sweep,
+    flow.sweep,
+    captcha.sweep,
+    pending.sweep,
+    client_assertions.sweep,
+    oidc_revocation.sweep,
+    access_tokens.sweep,
+    lockout.sweep,
+    forget_old_hashes,
+    end_closed_sessions,
+)
 
 
 def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, Handler]:
     """Outbox kind → what delivers it."""
-    return {notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret)}
+    return {
+        notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
+        backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
+    }
 
 
 def adapters_for(settings: Settings) -> Adapters:

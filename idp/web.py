@@ -7,25 +7,24 @@ answers 500 in tests and never ships (tests/test_architecture.py walks the route
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import HTTPException
-from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import opaque_tokens
 from idp.adapters import BEIJING, Adapters
 from idp.errors import RequestBroken
+from idp.proxy import TrustedProxy, network_of
 from idp.settings import Settings
 
 View = TypeVar("View", bound=Callable[..., Any])
 MAX_BODY_BYTES = 256 * 1024
 MAX_URL_CHARACTERS = 32 * 1024
+MAX_RETURN_CHARACTERS = 500
 csrf = CSRFProtect()
 
 
@@ -146,8 +145,15 @@ def _guard() -> BaseResponse | None:
         _same_origin()
         csrf.protect()
     if kind == "person" and principal() is None:
-        return redirect(runtime().hooks.signin_path(request.full_path.rstrip("?") if request.method == "GET" else "/"), 303)
+        return redirect(runtime().hooks.signin_path(_here() if request.method == "GET" else "/"), 303)
     return None
+
+
+def _here() -> str:
+    """The page's own path and query as they may stand in a Location header; the start page if they are too long to keep."""
+    query = request.query_string.decode("latin-1")
+    path = quote(request.path, safe="/-._~") + (f"?{query}" if query.isascii() and query.isprintable() and query else "")
+    return path if len(path) <= MAX_RETURN_CHARACTERS and not path.startswith("//") else "/"
 
 
 def _same_origin() -> None:
@@ -158,45 +164,6 @@ def _same_origin() -> None:
 
 
 # --- the network ----------------------------------------------------------------------------------------------------------------------------
-
-
-class TrustedProxy:
-    """X-Forwarded-For, -Proto and -Host count only from the configured proxies; from anyone else they are dropped."""
-
-    FORWARDED = ("HTTP_FORWARDED", *(f"HTTP_X_FORWARDED_{part}" for part in ("FOR", "PROTO", "HOST", "PORT", "PREFIX")))
-
-    def __init__(self, inner: WSGIApplication, networks: tuple[str, ...]) -> None:
-        """Wrap `inner`; `networks` are addresses or CIDR networks."""
-        self.inner = inner
-        self.behind = ProxyFix(inner, x_for=1, x_proto=1, x_host=1)
-        self.networks = [ip_network(network) for network in networks]
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
-        """Decide by the socket's own address."""
-        if self.trusts(environ.get("REMOTE_ADDR", "")):
-            return self.behind(environ, start_response)
-        for name in self.FORWARDED:
-            environ.pop(name, None)
-        return self.inner(environ, start_response)
-
-    def trusts(self, address: str) -> bool:
-        """Whether `address` is one of the configured proxies."""
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.networks)
-
-
-def network_of(address: str | None) -> str:
-    """The unit that limits count by: an IPv4 address, or the /64 of an IPv6 one."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def caller_network() -> str:

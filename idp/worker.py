@@ -71,7 +71,7 @@ def main() -> None:
         signal.signal(number, lambda *_: done.set())
     app = create_app()
     held: Runtime = app.extensions["idp"]
-    due = handlers(held.adapters, held.settings)
+    due = handlers(held.adapters, held.settings, held.secret)
     swept = 0.0
     while not done.is_set():
         if time.monotonic() - swept >= SWEEP_SECONDS:

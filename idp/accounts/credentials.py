@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, true
 
 from idp import opaque_tokens
 from idp.accounts import password_hashes
 from idp.accounts.argon2id import Hasher
-from idp.accounts.models import Account, FormerPassword, PasswordHistory
+from idp.accounts.models import Account, FormerPassword, KnownDevice, PasswordHistory
 from idp.audit import catalogue as audit
 from idp.db import session
 
@@ -34,28 +34,36 @@ class Candidate:
     """What is needed to check a password against one account, free of the database."""
 
     account_id: int
+    epoch: int
     password_hash: str | None
     former: list[Former] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The password fits this account: its own, or one of its former ones (`truncated`: the old system compared only the beginning, D18)."""
+    """The password fits this account: its own, or one of its former ones (`truncated`: the old system compared only the beginning, D18).
+
+    It counts only as long as the account's epoch is `epoch`: every password that dies makes it grow.
+    """
 
     account_id: int
+    epoch: int
     former: bool
     truncated: bool = False
     outdated: bool = False
 
 
-def load(accounts: Sequence[Account]) -> list[Candidate]:
-    """Read what `prove()` needs. Disabled rows' passwords open nothing (D15), but a disabled account's owner is told so after the right one."""
+def load(accounts: Sequence[Account], *, disabled_rows: bool = False) -> list[Candidate]:
+    """Read what `prove()` needs. Disabled rows' passwords open nothing (D15), but a disabled account's owner is told so after the right one.
+
+    `disabled_rows` takes them all the same, to keep what was ever used from coming back (R55).
+    """
     ids = [account.id for account in accounts]
     disabled = [account.id for account in accounts if account.status != "active"]
-    usable = or_(FormerPassword.enabled, FormerPassword.account_id.in_(disabled))
+    usable = true() if disabled_rows else or_(FormerPassword.enabled, FormerPassword.account_id.in_(disabled))
     rows = session.scalars(select(FormerPassword).where(FormerPassword.account_id.in_(ids), usable)).all()
     former = {id_: [Former(r.system, r.scheme, r.encoding, r.sealed_hash) for r in rows if r.account_id == id_] for id_ in ids}
-    return [Candidate(account.id, account.password_hash, former[account.id]) for account in accounts]
+    return [Candidate(account.id, account.epoch, account.password_hash, former[account.id]) for account in accounts]
 
 
 def _fits_former(former: Former, typed: str, secret: str) -> bool:
@@ -66,12 +74,12 @@ def _prove_one(candidate: Candidate, typed: str, secret: str, hasher: Hasher) ->
     # One argon2id for every candidate, whatever it has, so that time tells nothing about it (threats F).
     own = hasher.verify(typed, candidate.password_hash)
     if candidate.password_hash is not None:
-        return Proof(candidate.account_id, former=False, outdated=hasher.outdated(candidate.password_hash)) if own else None
+        return Proof(candidate.account_id, candidate.epoch, former=False, outdated=hasher.outdated(candidate.password_hash)) if own else None
     fitting = [former for former in candidate.former if _fits_former(former, typed, secret)]
     if not fitting:
         return None
     truncated = all(password_hashes.truncates(former.scheme, former.encoding, typed) for former in fitting)
-    return Proof(candidate.account_id, former=True, truncated=truncated)
+    return Proof(candidate.account_id, candidate.epoch, former=True, truncated=truncated)
 
 
 def prove(candidates: Sequence[Candidate], typed: str, secret: str, hasher: Hasher) -> list[Proof]:
@@ -130,6 +138,7 @@ def set_password(account: Account, new_hash: str, reason: str, now: datetime) ->
     account.password_hash, account.password_changed_at, account.change_reason = new_hash, now, None
     account.epoch += 1
     account.updated_at = now
+    session.execute(delete(KnownDevice).where(KnownDevice.account_id == account.id))
     died = _forget_former(account.id)
     audit.password_changed(now, account_id=account.id, reason=reason, old_hashes=died)
     return died
@@ -138,6 +147,7 @@ def set_password(account: Account, new_hash: str, reason: str, now: datetime) ->
 def keep_typed(account: Account, new_hash: str, now: datetime) -> int:
     """R56: where no change is due the typed old password becomes the platform password; returns how many old hashes died in this commit."""
     account.password_hash, account.password_changed_at = new_hash, now
+    account.epoch += 1  # the other old passwords are dead, and whatever rested on them
     account.updated_at = now
     died = _forget_former(account.id)
     audit.password_rehashed(now, account_id=account.id, old_hashes=died)

@@ -19,10 +19,9 @@ class FormerContact:
     value: str
     systems: tuple[str, ...]
 
-    @property
-    def key(self) -> str:
-        """What names this contact in a form or a queue, without being it."""
-        return opaque_tokens.digest(f"{self.kind}:{self.value}")[:KEY_CHARACTERS]
+    def key(self, secret: str) -> str:
+        """What names this contact in a form or a queue; keyed by the master secret, for there are few enough numbers to try them all."""
+        return opaque_tokens.keyed_digest(secret, "imported-contact", f"{self.kind}:{self.value}")[:KEY_CHARACTERS]
 
 
 def former_contacts(account_id: int, *, disabled_too: bool = False) -> list[FormerContact]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp import opaque_tokens
@@ -19,6 +19,8 @@ from idp.audit import catalogue as audit
 from idp.db import session
 
 FORGET_AFTER = timedelta(hours=24)
+DEVICE_FORGOTTEN_AFTER = timedelta(days=400)
+MAX_DEVICES = 10
 EVERYWHERE = "all"
 
 
@@ -144,3 +146,22 @@ def forgive(account_id: int, caller: Caller, now: datetime) -> None:
         known.seen_at = now
     elif caller.device_digest:
         session.add(KnownDevice(account_id=account_id, device_digest=caller.device_digest, seen_at=now))
+        _forget_oldest_devices(account_id)
+
+
+def _forget_oldest_devices(account_id: int) -> None:
+    """Each known device has tries of its own, so there are never more than MAX_DEVICES of them."""
+    session.flush()
+    newest = select(KnownDevice.device_digest).where(KnownDevice.account_id == account_id).order_by(KnownDevice.seen_at.desc())
+    kept = session.scalars(newest.limit(MAX_DEVICES)).all()
+    session.execute(delete(KnownDevice).where(KnownDevice.account_id == account_id, KnownDevice.device_digest.not_in(kept)))
+
+
+def sweep(now: datetime) -> None:
+    """Forget counters that count no more, and devices that were not seen for a year (a job of the worker)."""
+    settled = (
+        PasswordFailures.last_at < now - FORGET_AFTER,
+        or_(PasswordFailures.locked_until.is_(None), PasswordFailures.locked_until < now - FORGET_AFTER),
+    )
+    session.execute(delete(PasswordFailures).where(*settled))
+    session.execute(delete(KnownDevice).where(KnownDevice.seen_at < now - DEVICE_FORGOTTEN_AFTER))

@@ -1,7 +1,7 @@
 """One try at the password: who may try, and what a right or wrong one does. Three moves: `admit` · credentials.prove · `passed` / `refused`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from idp import limits
@@ -13,7 +13,7 @@ from idp.captcha import rules as captcha
 from idp.db import session
 from idp.errors import Refusal
 from idp.settings import Settings
-from idp.signin import flow, notices
+from idp.signin import flow, notices, steps
 from idp.signin.models import SignInTransaction
 
 CAPTCHA_FROM_FAILURE = 3
@@ -72,15 +72,17 @@ def _missing(typed: Typed) -> Refusal | None:
 
 @dataclass(frozen=True)
 class Right:
-    """A right password: what it opens, and its argon2id hash where one is needed (`needs_hash`)."""
+    """A right password: what it opens, its argon2id hash where one is needed (`needs_hash`), and the master secret."""
 
     proofs: Sequence[Proof]
     typed: str
     new_hash: str | None
+    secret: str
 
 
 def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings: Settings, secret: str, now: datetime) -> Admitted | Refusal:
     """First move, in a transaction: network, form, captcha (spent whatever follows), lock; charges the counters before the password is looked at."""
+    flow.hold(row, steps.password_needed, now)
     if _network_refuses(caller.network, settings, now):
         return Refusal("too_many")
     missing = _missing(typed)
@@ -110,6 +112,7 @@ def _only(accounts: Sequence[Account]) -> int | None:
 
 def refused(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, settings: Settings, now: datetime) -> Refusal:
     """The password fitted nobody: count it, answer alike for every reason (R61)."""
+    flow.hold(row, steps.password_needed, now)  # held before the counters, like everywhere: no two requests can wait for each other
     for rule in _network_rules(settings):
         limits.take(rule, caller.network, now)
     flow.record(row, failures=row.facts.get("failures", 0) + 1)
@@ -125,51 +128,67 @@ def needs_hash(proofs: Sequence[Proof], typed: str, settings: Settings) -> bool:
     return any(proof.outdated or (proof.former and not weak) for proof in proofs)
 
 
-def _fact(account: Account, reason: str | None, now: datetime, deferral: timedelta) -> dict[str, object]:
-    """What the later steps need to know of one account."""
-    proven = account.mobile_proven_at or account.email_proven_at
-    waiting = account.contacts_put_off_at is not None and now < account.contacts_put_off_at + deferral
-    contacts_due = not proven and account.contacts_given_at is None and not (waiting and reason is None)
-    return {"epoch": account.epoch, "change_due": reason, "contacts_due": contacts_due}
-
-
-def _settle(account: Account, proof: Proof, right: Right, settings: Settings, now: datetime) -> str | None:
-    """Keep a strong old password as the platform password (R56), renew an outdated hash; returns why a change is due, if it is."""
-    weak = password_policy.is_weak(right.typed, settings.password_min_characters, settings.password_max_characters)
-    reason = credentials.change_reason(account, proof, weak)
-    if right.new_hash and proof.former and reason is None and account.password_hash is None:
-        if credentials.keep_typed(account, right.new_hash, now):
-            notices.announce_old_passwords_died(account.id, now)
-    elif right.new_hash and proof.outdated:
-        account.password_hash = right.new_hash
-    return reason
+def _unchanged(proofs: Sequence[Proof]) -> list[tuple[Account, Proof]]:
+    """The accounts, held, whose passwords still are what the proofs rest on: one may have died while the hash was computed (R12)."""
+    owned = [(session.get_one(Account, proof.account_id, populate_existing=True, with_for_update=True), proof) for proof in proofs]
+    return [(account, proof) for account, proof in owned if account.epoch == proof.epoch]
 
 
 def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, right: Right, settings: Settings, now: datetime) -> Refusal | None:
     """The password was right: remember it in the transaction. Refusal = the account may not be used, and its owner may know why (D15)."""
+    # another request of this sign-in was first: its result stands
+    if not flow.hold(row, steps.password_needed, now):
+        return None
+    owned = _unchanged(right.proofs)
+    if not owned:
+        return refused(row, admitted, caller, settings, now)
     lockout.right(admitted.subjects, caller)
-    owned = [(session.get_one(Account, proof.account_id, populate_existing=True), proof) for proof in right.proofs]
     usable = [(account, proof) for account, proof in owned if account.status == "active" and account.enterprise.status == "active"]
     if not usable:
         code = "account_disabled" if owned[0][0].status != "active" else "enterprise_cancelled"
         audit.signin_refused(now, account_id=owned[0][0].id, reason=code)
         return Refusal(code)
-    deferral = timedelta(days=settings.contact_proof_days)
-    facts = {str(a.id): _fact(a, _settle(a, proof, right, settings, now), now, deferral) for a, proof in usable}
-    flow.record(row, password_at=now.isoformat(), choices=facts)
-    if len(facts) == 1:
-        choose(row, next(iter(facts)))
+    weak = password_policy.is_weak(right.typed, settings.password_min_characters, settings.password_max_characters)
+    choices = {str(account.id): asdict(proof) for account, proof in usable}
+    flow.record(row, password_at=now.isoformat(), choices=choices, typed_hash=right.new_hash, typed_weak=weak)
+    if len(choices) == 1:
+        choose(row, next(iter(choices)), right.secret, settings, now)
     return None
 
 
-def choose(row: SignInTransaction, account_id: str) -> bool:
-    """Settle which of the fitting accounts is meant (D9); False if it was none of them."""
-    facts = row.facts.get("choices", {}).get(account_id)
-    if facts is None:
+def choose(row: SignInTransaction, account_id: str, secret: str, settings: Settings, now: datetime) -> bool:
+    """Settle which of the fitting accounts is meant (D9), and only that one; False if it was none of them, or has changed meanwhile."""
+    if not flow.hold(row, steps.choose_needed, now):
+        return True
+    found = row.facts.get("choices", {}).get(account_id)
+    owned = _unchanged([Proof(**found)]) if found else []
+    if not owned:
         return False
-    row.account_id = int(account_id)
-    flow.record(row, **facts)
+    account, proof = owned[0]
+    reason = _settle(row, account, proof, secret, now)
+    row.account_id = account.id
+    due = _contacts_due(account, reason, now, timedelta(days=settings.contact_proof_days))
+    flow.record(row, epoch=account.epoch, change_due=reason, contacts_due=due, typed_hash=None, choices={})
     return True
+
+
+def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str, now: datetime) -> str | None:
+    """Keep a strong old password as the platform password (R56), renew an outdated hash; returns why a change is due, if it is."""
+    reason, new_hash = credentials.change_reason(account, proof, row.facts["typed_weak"]), row.facts["typed_hash"]
+    if new_hash and proof.former and reason is None:
+        if credentials.keep_typed(account, new_hash, now):
+            notices.announce_old_passwords_died(account.id, secret, now)
+    elif new_hash and proof.outdated:
+        account.password_hash = new_hash
+    return reason
+
+
+def _contacts_due(account: Account, reason: str | None, now: datetime, deferral: timedelta) -> bool:
+    """D21: asked of everyone without a proven or given one; put off for some days (R57), but not past a change of password."""
+    if account.mobile_proven_at or account.email_proven_at or account.contacts_given_at:
+        return False
+    put_off = account.contacts_put_off_at
+    return reason is not None or put_off is None or now >= put_off + deferral
 
 
 def admit_old(subjects: list[str], typed: str, candidate: Candidate, caller: lockout.Caller, settings: Settings, now: datetime) -> Admitted | Refusal:
@@ -182,6 +201,7 @@ def admit_old(subjects: list[str], typed: str, candidate: Candidate, caller: loc
 
 def settle_old(row: SignInTransaction, admitted: Admitted, right: bool, caller: lockout.Caller, settings: Settings, now: datetime) -> Refusal | None:
     """What came of it; a right one counts as typed now."""
+    flow.hold(row, steps.change_needed, now)
     if right:
         lockout.right(admitted.subjects, caller)
         flow.record(row, password_at=now.isoformat())

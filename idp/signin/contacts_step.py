@@ -6,7 +6,7 @@ from idp.accounts import contacts
 from idp.accounts.contacts import Contacts
 from idp.accounts.models import Account
 from idp.db import session
-from idp.signin import flow
+from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
 
 
@@ -17,6 +17,8 @@ def may_put_off(account: Account, now: datetime, deferral: timedelta) -> bool:
 
 def put_off(row: SignInTransaction, now: datetime, deferral: timedelta) -> bool:
     """【稍后验证】; False if the days are over."""
+    if not flow.hold(row, steps.contacts_needed, now):
+        return True
     account = session.get_one(Account, row.account_id)
     if not may_put_off(account, now, deferral):
         return False
@@ -27,5 +29,7 @@ def put_off(row: SignInTransaction, now: datetime, deferral: timedelta) -> bool:
 
 def given(row: SignInTransaction, found: Contacts, now: datetime) -> None:
     """The person gave contacts."""
+    if not flow.hold(row, steps.contacts_needed, now):
+        return
     contacts.give(session.get_one(Account, row.account_id), found, now)
     flow.record(row, contacts_due=False)

@@ -1,14 +1,16 @@
 """The end of a sign-in: all steps passed, a session starts. Runs inside a transaction; plain values only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from idp.accounts.models import Account
 from idp.db import session
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
 from idp.signin import flow
+from idp.signin.flow import Step
 from idp.signin.models import SignInTransaction
 
 # A double submit may lose the first answer's cookie; for this long the same browser gets it again (R84).
@@ -16,21 +18,39 @@ REPEAT = timedelta(seconds=60)
 OnEnd = Callable[[Any, datetime], None]
 
 
-def usable(row: SignInTransaction) -> Account | None:
-    """The account, if it is still as it was when the password was typed (R54, D15)."""
-    account = session.get(Account, row.account_id, populate_existing=True)
-    if account is None or account.epoch != row.facts.get("epoch"):
-        return None
-    return account if account.status == "active" and account.enterprise.status == "active" else None
+@dataclass(frozen=True)
+class Signed:
+    """A session has started: its cookie's secret."""
+
+    secret: str
 
 
-def finish(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str | None:
-    """Complete the transaction and sign in; the cookie's new secret, or None if another request was first.
+Outcome = Signed | Literal["not_yet", "stale"]
 
-    The same account in this browser keeps its session record; another account ends it first (protocol.md, Session).
+
+def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> Outcome:
+    """Complete the transaction and sign in. `not_yet`: the hub goes on (another request was first, or a step is needed after all).
+
+    Judged on the held row, never on what the page saw: of two requests at once one may have brought another account (R54).
     """
-    if not flow.complete(row, now):
-        return None
+    if not flow.hold(row, lambda held, at: flow.next_step(steps, held, at) is None, now):
+        return "not_yet"
+    account = _usable(row)
+    if account is None:
+        return "stale"
+    flow.complete(row, now)
+    return Signed(_session(row, account, present_id, absolute_seconds, now, on_end))
+
+
+def _usable(row: SignInTransaction) -> Account | None:
+    """The account, held, if it is still as it was when the password was typed (D15)."""
+    account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
+    active = account.status == "active" and account.enterprise.status == "active"
+    return account if active and account.epoch == row.facts["epoch"] else None
+
+
+def _session(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str:
+    """The same account in this browser keeps its session record; another account ends it first (protocol.md, Session)."""
     factors = {"password": datetime.fromisoformat(row.facts["password_at"])}
     present = session.get(Session, present_id) if present_id is not None else None
     if present is not None and present.account_id == account.id and present.ended_at is None:

@@ -3,15 +3,16 @@
 A transaction belongs to one browser; its facts are all that steps may read. Rules here take `now` and plain values; the views hold cookies.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
 from idp import opaque_tokens
-from idp.db import session, spend_once
+from idp.db import session
 from idp.signin.models import SignInTransaction
 
 
@@ -34,7 +35,8 @@ class Caller:
     form_action: list[str] = field(default_factory=list)
 
 
-Refusal = Literal["unknown", "expired", "other_browser"]
+# what `opaque_tokens.make` makes; anything else is not worth a query
+_ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 def begin(browser: str, caller: Caller, now: datetime, life_seconds: int) -> str:
@@ -55,16 +57,21 @@ def begin(browser: str, caller: Caller, now: datetime, life_seconds: int) -> str
     return row.id
 
 
-def find(transaction_id: str, browser: str, now: datetime) -> SignInTransaction | Refusal:
-    """The transaction, if it is this browser's and in time. A completed one is found too: it leads on."""
-    row = session.get(SignInTransaction, transaction_id)
-    if row is None:
-        return "unknown"
-    if not opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser)):
-        return "other_browser"
-    if now >= row.expires_at:
-        return "expired"
-    return row
+def find(transaction_id: str, browser: str) -> SignInTransaction | None:
+    """The transaction, if it is this browser's. A completed or expired one is found too: it leads on."""
+    row = session.get(SignInTransaction, transaction_id) if _ID.match(transaction_id) else None
+    mine = row is not None and opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser))
+    return row if mine else None
+
+
+def hold(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> bool:
+    """First thing in every transaction that passes a step: hold the row, and say whether the step is still needed.
+
+    What the page saw before may be old: of two requests at once the second finds here what the first has done (R54, R84).
+    """
+    session.flush()
+    session.refresh(row, with_for_update=True)
+    return row.completed_at is None and now < row.expires_at and needed(row, now)
 
 
 def next_step(steps: Sequence[Step], row: SignInTransaction, now: datetime) -> Step | None:
@@ -73,16 +80,13 @@ def next_step(steps: Sequence[Step], row: SignInTransaction, now: datetime) -> S
 
 
 def record(row: SignInTransaction, **facts: Any) -> None:
-    """Add facts to the transaction (JSON values); the row is read again and held first, so that two requests at once lose nothing."""
-    session.flush()
-    session.refresh(row, with_for_update=True)
+    """Add facts to a transaction that is held (JSON values)."""
     row.facts = {**row.facts, **facts}
 
 
-def complete(row: SignInTransaction, now: datetime) -> bool:
-    """Close the transaction, once; False if another request did it first."""
-    open_row = (SignInTransaction.id == row.id, SignInTransaction.completed_at.is_(None), SignInTransaction.expires_at > now)
-    return spend_once(update(SignInTransaction).where(*open_row).values(completed_at=now))
+def complete(row: SignInTransaction, now: datetime) -> None:
+    """Close a transaction that is held; from now on it only leads back."""
+    row.completed_at = now
 
 
 def sweep(now: datetime) -> None:

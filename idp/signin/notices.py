@@ -17,18 +17,18 @@ from idp.outbox.queue import enqueue
 OLD_PASSWORDS_DIED = "old_passwords_died"
 
 
-def announce_old_passwords_died(account_id: int, now: datetime) -> None:
+def announce_old_passwords_died(account_id: int, secret: str, now: datetime) -> None:
     """One item per distinct imported contact, in the commit that killed the old passwords; disabled rows' people are told too."""
     for contact in former_contacts(account_id, disabled_too=True):
-        enqueue(OLD_PASSWORDS_DIED, {"account_id": account_id, "contact": contact.key}, now)
+        enqueue(OLD_PASSWORDS_DIED, {"account_id": account_id, "contact": contact.key(secret)}, now)
 
 
-def tell_old_passwords_died(adapters: Adapters, telephone: str) -> Callable[[dict[str, Any]], None]:
+def tell_old_passwords_died(adapters: Adapters, telephone: str, secret: str) -> Callable[[dict[str, Any]], None]:
     """The handler: look the contact up again and write to it; OSError = try again."""
 
     def handle(payload: dict[str, Any]) -> None:
         account = session.get_one(Account, payload["account_id"])
-        contact = next((c for c in former_contacts(account.id, disabled_too=True) if c.key == payload["contact"]), None)
+        contact = next((c for c in former_contacts(account.id, disabled_too=True) if c.key(secret) == payload["contact"]), None)
         if contact is None:  # the merge was undone meanwhile: nobody to tell
             return
         systems = session.scalars(select(BusinessSystem.name).where(BusinessSystem.code.in_(contact.systems)).order_by(BusinessSystem.position)).all()

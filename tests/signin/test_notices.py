@@ -20,7 +20,7 @@ def test_every_imported_contact_is_told_once_when_the_old_passwords_die(app: Fla
         for kind, value, system in (("mobile", "13800000001", "export"), ("mobile", "13800000001", "import"), ("email", "old@example.cn", "import")):
             session.add(ImportedContact(account_id=account.id, kind=kind, value=value, system=system))
     runtime = app.extensions["idp"]
-    due = handlers(runtime.adapters, runtime.settings)
+    due = handlers(runtime.adapters, runtime.settings, runtime.secret)
     person = Person(app)
     person.type_password(NAME, OLD)
     assert deliver(app, due) == 0

@@ -45,9 +45,9 @@ def show(row: SignInTransaction) -> str:
 @hub.step_page("choose")
 def submit(row: SignInTransaction) -> Any:
     """Only an account that the password fitted can be chosen."""
-    typed = request.form.get("choice", "")
+    typed, runtime = request.form.get("choice", ""), web.runtime()
     with transaction():
-        chosen = typed.isascii() and typed.isdecimal() and attempt.choose(row, typed)
+        chosen = attempt.choose(row, typed, runtime.secret, runtime.settings, web.now())
     if chosen:
         return hub.lead_on(row)
     return render_template("signin/choose.html", transaction=row, choices=_choices(row), errors=[Refusal("choice_missing", "choice")]), 422

@@ -29,7 +29,7 @@ class Known:
 
 
 def _known(account_id: int) -> list[Known]:
-    return [Known(c.kind, c.key, MASKS[c.kind](c.value)) for c in former_contacts(account_id)]
+    return [Known(c.kind, c.key(web.runtime().secret), MASKS[c.kind](c.value)) for c in former_contacts(account_id)]
 
 
 def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], status: int = 200) -> tuple[str, int]:
@@ -53,7 +53,7 @@ def _form() -> dict[str, str]:
 
 def _value(form: dict[str, str], kind: str, former: list[FormerContact]) -> str:
     """What was typed, else the chosen contact of an old system."""
-    chosen = next((c.value for c in former if c.kind == kind and c.key == form[f"{kind}_choice"]), "")
+    chosen = next((c.value for c in former if c.kind == kind and c.key(web.runtime().secret) == form[f"{kind}_choice"]), "")
     return form[kind].strip() or chosen
 
 

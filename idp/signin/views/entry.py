@@ -8,7 +8,6 @@ from idp.db import session, transaction
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
 from idp.signin import browser, flow
-from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
 
 # D12: IE and IE mode cannot render the pages; they get one that says what to do
@@ -46,8 +45,8 @@ def login() -> BaseResponse:
 @web.access.anyone
 def continue_(transaction_id: str) -> BaseResponse | tuple[str, int]:
     """The hub: on to the step that is next."""
-    row = flow.find(transaction_id, browser.secret(), web.now())
-    return hub.lead_on(row) if isinstance(row, SignInTransaction) else hub.expired()
+    row = flow.find(transaction_id, browser.secret())
+    return hub.expired(row) if row is None or web.now() >= row.expires_at else hub.lead_on(row)
 
 
 @bp.get("/signout")

@@ -33,9 +33,9 @@ def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
     def decorate(page: Page) -> Callable[[str], Any]:
         @wraps(page)
         def view(transaction_id: str) -> Any:
-            row = flow.find(transaction_id, browser.secret(), web.now())
-            if not isinstance(row, SignInTransaction):
-                return expired()
+            row = flow.find(transaction_id, browser.secret())
+            if row is None or web.now() >= row.expires_at:
+                return expired(row)
             if request.method == "POST" and request.form.get("action") == "deny" and row.cancel_to:
                 return redirect(row.cancel_to, 303)
             if row.completed_at or _current(row) != step:
@@ -53,9 +53,12 @@ def _current(row: SignInTransaction) -> str | None:
     return step.name if step else None
 
 
-def expired() -> tuple[str, int]:
-    """登录页面已过期, with a way to begin again."""
-    return render_template("signin/expired.html", restart_url=url_for("signin.login"), cancel_to=""), 410
+def expired(row: SignInTransaction | None) -> BaseResponse | tuple[str, int]:
+    """登录页面已过期: back to where this sign-in came from, at once if somebody is signed in by now, else by 【重新登录】 (R84)."""
+    if row is not None and web.principal() is not None:
+        return redirect(row.return_to, 303)
+    restart_url, cancel_to = (row.return_to, row.cancel_to) if row is not None else (url_for("signin.login"), "")
+    return render_template("signin/expired.html", restart_url=restart_url, cancel_to=cancel_to), 410
 
 
 def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
@@ -71,23 +74,31 @@ def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
 def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     now, runtime = web.now(), web.runtime()
     before, device = web.principal(), _device() or opaque_tokens.make()
+    present_id = before.session_id if before else None
     with transaction():
-        account = finish.usable(row)
-        secret = None
-        if account is not None:
-            present_id = before.session_id if before else None
-            secret = finish.finish(row, account, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
-            lockout.forgive(account.id, lockout.Caller(opaque_tokens.digest(device), web.caller_network()), now)
-    return expired() if account is None else _back(row, secret, device)
+        outcome = finish.finish(row, runtime.hooks.steps, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
+        if isinstance(outcome, finish.Signed):
+            _remember(row, device)
+    if outcome == "not_yet":
+        return redirect(url_for("signin.continue_", transaction_id=row.id), 303)
+    return _back(row, outcome.secret, device) if isinstance(outcome, finish.Signed) else expired(row)
+
+
+def _remember(row: SignInTransaction, device: str) -> None:
+    """The device has signed in to the account."""
+    if row.account_id is not None:
+        lockout.forgive(row.account_id, lockout.Caller(opaque_tokens.digest(device), web.caller_network()), web.now())
 
 
 def _again(row: SignInTransaction) -> BaseResponse:
     """A completed transaction only leads back to where the person came from."""
-    secret = None
+    secret, device = None, _device() or opaque_tokens.make()
     if web.principal() is None:
         with transaction():
             secret = finish.repeat(row, web.now())
-    return _back(row, secret, _device())
+            if secret:
+                _remember(row, device)
+    return _back(row, secret, device)
 
 
 def _back(row: SignInTransaction, secret: str | None, device: str) -> BaseResponse:

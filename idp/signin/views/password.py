@@ -76,7 +76,7 @@ def _record(row: SignInTransaction, admitted: Admitted, proofs: list[Proof], typ
     with transaction():
         if not proofs:
             return attempt.refused(row, admitted, caller, settings, web.now())
-        return attempt.passed(row, admitted, caller, attempt.Right(proofs, typed.password, new_hash), settings, web.now())
+        return attempt.passed(row, admitted, caller, attempt.Right(proofs, typed.password, new_hash, web.runtime().secret), settings, web.now())
 
 
 def _refused(row: SignInTransaction, name: str, refusal: Refusal) -> tuple[str, int]:

@@ -1,0 +1,180 @@
+"""What attackers tried on the sign-in, beside the races."""
+
+import re
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from idp import opaque_tokens
+from idp.accounts.models import Account, FormerPassword, ImportedContact, KnownDevice, PasswordFailures
+from idp.app import JOBS
+from idp.db import session, transaction
+from idp.outbox.models import OutboxItem
+from idp.sessions.models import Session
+from idp.worker import run_once
+from tests import people
+from tests.fakes import FakeClock
+from tests.people import NAME, NEW, OLD
+from tests.person import Person
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def beijing(app: Flask) -> int:
+    with app.app_context(), transaction():
+        return people.beijing().id
+
+
+@pytest.fixture
+def person(app: Flask) -> Person:
+    return Person(app)
+
+
+@pytest.mark.requirement("R56")
+def test_only_the_chosen_account_keeps_the_typed_password(app: Flask, person: Person) -> None:
+    with app.app_context(), transaction():
+        owners = [people.account(people.enterprise(code), ["tongming"], 2) for code in ("0100767418349", "0100551383L56")]
+        for owner in owners:
+            people.former(owner, "Str0ng-Zhong")
+            session.add(ImportedContact(account_id=owner.id, kind="email", value=f"{owner.id}@example.cn", system="import"))
+        chosen, other = owners[0].id, owners[1].id
+    person.type_password("tongming", "Str0ng-Zhong")
+    assert person.at.endswith("/choose")
+    with app.app_context():
+        assert session.scalar(select(func.count()).select_from(FormerPassword)) == 2
+        assert session.scalar(select(func.count()).select_from(OutboxItem)) == 0
+    person.submit(choice=str(chosen))
+    with app.app_context():
+        assert session.scalars(select(FormerPassword.account_id)).all() == [other]
+        assert session.get_one(Account, other).password_hash is None
+        assert [item.payload["account_id"] for item in session.scalars(select(OutboxItem))] == [chosen]
+
+
+@pytest.mark.requirement("R57")
+def test_a_masked_contact_cannot_be_found_by_trying_all_numbers(app: Flask, person: Person, beijing: int) -> None:
+    with app.app_context(), transaction():
+        session.add(ImportedContact(account_id=beijing, kind="mobile", value="+8613812345678", system="import"))
+    person.type_password(NAME, OLD)
+    person.submit(new_password=NEW, confirm_password=NEW)
+    found = re.search(r'name="mobile_choice" value="([^"]+)"', person.text)
+    assert found
+    assert "138****5678" in person.text
+    guesses = [f"{kind}{n:04d}5678" for n in range(10_000) for kind in ("mobile:+86138", "mobile:138", "+86138", "138")]
+    assert not any(opaque_tokens.digest(guess).startswith(found[1]) for guess in guesses)
+    with app.app_context():
+        assert "12345678" not in repr([item.payload for item in session.scalars(select(OutboxItem))])
+
+
+@pytest.mark.requirement("R55")
+def test_a_disabled_rows_old_password_does_not_come_back_as_the_new_one(app: Flask, person: Person, beijing: int) -> None:
+    with app.app_context(), transaction():
+        people.former(session.get_one(Account, beijing), "Blocked8Former", "fertiliser_quota", enabled=False)
+    person.type_password(NAME, OLD)
+    assert person.submit(new_password="Blocked8Former", confirm_password="Blocked8Former").status_code == 422
+
+
+def test_known_devices_are_few_and_die_with_the_password(app: Flask, person: Person, beijing: int) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    for _ in range(12):
+        Person(app).type_password(NAME, NEW)
+    with app.app_context():
+        assert session.scalar(select(func.count()).select_from(KnownDevice)) == 10
+    with app.app_context(), transaction():
+        session.get_one(Account, beijing).change_reason = "by_office"
+    person = Person(app)
+    person.type_password(NAME, NEW)
+    person.submit(new_password="Shenzhen8Trade", confirm_password="Shenzhen8Trade")
+    with app.app_context():
+        assert session.scalar(select(func.count()).select_from(KnownDevice)) == 1
+
+
+def test_counters_and_devices_are_swept(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.type_password(NAME, "wrong")
+    person.sign_in(NAME, OLD, NEW)
+    Person(app).type_password("0441987654321-nobody", "wrong")
+    clock.advance(days=401)
+    assert run_once(app, JOBS) == 0
+    with app.app_context():
+        assert session.scalar(select(func.count()).select_from(KnownDevice)) == 0
+        assert session.scalar(select(func.count()).select_from(PasswordFailures)) == 0
+
+
+@pytest.mark.requirement("R84")
+def test_a_repeated_answer_brings_a_device_cookie_too(app: Flask, person: Person, beijing: int) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    other = Person(app)
+    other.open("/login")
+    action, fields = other.prepare(username=NAME, password=NEW)
+    other.client.post(action, data=fields)
+    for name in ("session", "device"):
+        other.client.delete_cookie(name, domain=HOST)
+    other.client.post(action, data=fields)
+    device = other.client.get_cookie("device", domain=HOST)
+    assert device is not None
+    assert device.value
+    with app.app_context():
+        assert session.get(KnownDevice, (beijing, opaque_tokens.digest(device.value))) is not None
+
+
+@pytest.mark.requirement("D15")
+def test_sessions_of_a_cancelled_enterprise_do_not_revive_with_it(app: Flask, person: Person, beijing: int) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    for status in ("cancelled", "active"):
+        with app.app_context(), transaction():
+            session.get_one(Account, beijing).enterprise.status = status
+        assert run_once(app, JOBS) == 0
+    assert person.open("/hall").request.path.endswith("/password")
+    with app.app_context():
+        assert session.scalars(select(Session.end_reason)).all() == ["account_closed"]
+
+
+@pytest.mark.store
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/signin/%00",
+        "/signin/%00/password",
+        "/signin/%00/change",
+        "/signin/" + "x" * 500,
+        "/hall?x=" + "A" * 600,
+        "/hall/licences/%00",
+        "/hall/licences/" + "B" * 600,
+        "/hall/licences/%0d%0aSet-Cookie:%20a=b",
+        "/hall/licences/%ff%fe",
+        "/captcha/%00.png",
+        "/help/%00",
+    ],
+)
+def test_odd_addresses_are_answered_and_lead_back_whole(app: Flask, beijing: int, path: str) -> None:
+    app.testing = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    person = Person(app)
+    assert person.open(path).status_code < 500
+    if path.startswith("/hall"):
+        person.submit(username=NAME, password=OLD)
+        person.submit(new_password=NEW, confirm_password=NEW)
+        assert person.submit(mobile="13800138000").status_code < 500
+        assert person.client.get_cookie("session", domain=HOST) is not None
+
+
+def test_the_way_back_is_the_address_that_was_asked_for(app: Flask, person: Person, beijing: int) -> None:
+    person.open("/hall/licences/a%3Fb%23c?x=%2F%2Fevil")
+    person.submit(username=NAME, password=OLD)
+    person.submit(new_password=NEW, confirm_password=NEW)
+    person.submit(mobile="13800138000")
+    assert person.page.request.path == "/hall/licences/a?b#c"
+    assert person.page.request.args["x"] == "//evil"
+
+
+@pytest.mark.requirement("R84")
+def test_an_expired_sign_in_leads_back_to_where_it_came_from(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.open("/hall/licences")
+    late = person.at
+    clock.advance(minutes=31)
+    person.open(late)
+    assert person.page.status_code == 410
+    assert 'href="/hall/licences"' in person.text
+    person.sign_in(NAME, OLD, NEW)
+    assert person.open(late).request.path == "/hall/licences"
