@@ -1,6 +1,6 @@
 # Every command sets up what it needs: Debian packages (packages.txt), .venv with the locked dependencies.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt lock migration clean environment
+.PHONY: help demo test check lint fmt docs lock migration clean environment
 RUN := .venv/bin
 
 help: ## This list
@@ -31,6 +31,9 @@ lint: environment ## The part of `check` without tests
 fmt: environment ## Format and mend what ruff can
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix --output-format concise .
+
+docs: environment ## Write the generated pages of docs/ again: settings, compliance, audit events
+	@for page in settings compliance audit_events; do $(RUN)/python -m docs.make_$$page || exit 1; done
 
 LOCK = .state/uv/bin/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url $(UPGRADE) pyproject.toml
 lock: environment ## Lock the dependencies again; UPGRADE=--upgrade takes newer ones where pyproject.toml allows
