@@ -120,6 +120,24 @@ class RelyingParty:
     def token(self, form: dict[str, str], headers: dict[str, str]) -> TestResponse:
         return self.app.test_client().post("/oauth2/token", data=form, headers=headers, base_url=ISSUER)
 
+    def call(self, endpoint: str, **form: str | None) -> TestResponse:
+        """A request of the client itself to one of the endpoints under /oauth2/, by its own method (Basic, or its name)."""
+        sent = {name: value for name, value in form.items() if value is not None}
+        own = {} if self.secret is not None else {"client_id": self.client_id}
+        headers = self.basic() if self.secret is not None else {}
+        return self.app.test_client().post(f"/oauth2/{endpoint}", data={**own, **sent}, headers=headers, base_url=ISSUER)
+
+    def refresh(self, token: str, **changes: str | None) -> TestResponse:
+        return self.call("token", grant_type="refresh_token", refresh_token=token, **changes)
+
+    def revoke(self, token: str, **changes: str | None) -> TestResponse:
+        return self.call("revoke", token=token, **changes)
+
+    def introspect(self, token: str, **changes: str | None) -> dict[str, Any]:
+        response = self.call("introspect", token=token, **changes)
+        assert response.status_code == 200, response.json
+        return body_of(response)
+
     def tokens(self, browser: FlaskClient, **changes: str | None) -> dict[str, Any]:
         response = self.redeem(self.code(browser, **changes))
         assert response.status_code == 200, response.json

@@ -5,14 +5,18 @@ from dataclasses import dataclass, field
 
 from idp.oidc import tokens
 from idp.oidc.clients import Client, ClientCache
-from idp.oidc.grants import authorization_code
+from idp.oidc.grants import authorization_code, client_credentials, refresh_token
 from idp.oidc.keys import KeyRing
 from idp.oidc.refusal import Refused
 
-Plan = Callable[[Mapping[str, str], Client, tokens.Moment], tokens.Redemption | Refused]
+Planner = Callable[[Mapping[str, str], Client, tokens.Moment], tokens.Plan | Refused]
 
 # grant_type → how it gets from a form to a plan
-GRANTS: dict[str, Plan] = {"authorization_code": authorization_code.plan}
+GRANTS: dict[str, Planner] = {
+    "authorization_code": authorization_code.plan,
+    "refresh_token": refresh_token.plan,
+    "client_credentials": client_credentials.plan,
+}
 
 
 @dataclass

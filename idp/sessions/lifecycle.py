@@ -1,6 +1,6 @@
 """Start, find, touch and end sessions. Plain values only; every function but `find` runs inside a transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
@@ -59,6 +59,12 @@ def touch(session_id: int, now: datetime) -> None:
     db_session.execute(update(Session).where(Session.id == session_id, Session.used_at < now).values(used_at=now))
 
 
+def touch_live(session_id: int, now: datetime, idle: timedelta) -> None:
+    """The same, told by somebody else than the browser: a session that is over or idle too long is not brought back."""
+    live = (Session.ended_at.is_(None), Session.absolute_end > now, Session.used_at > now - idle, Session.used_at <= now - TOUCH_EVERY)
+    db_session.execute(update(Session).where(Session.id == session_id, *live).values(used_at=now))
+
+
 def end(row: Session, reason: str, now: datetime, on_end: OnEnd) -> bool:
     """End one session, once; False if it was over already."""
     won = spend_once(update(Session).where(Session.id == row.id, Session.ended_at.is_(None)).values(ended_at=now, end_reason=reason))
@@ -72,6 +78,12 @@ def end_all(account_id: int, reason: str, now: datetime, on_end: OnEnd, keep: in
     """End every live session of an account but `keep`; returns how many."""
     rows = db_session.scalars(select(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))).all()
     return sum(end(row, reason, now, on_end) for row in rows if row.id != keep)
+
+
+def overdue(now: datetime, most: int = 500) -> Sequence[Session]:
+    """Sessions past their absolute end that nothing has ended yet, the oldest first (R77)."""
+    over = select(Session).where(Session.ended_at.is_(None), Session.absolute_end <= now).order_by(Session.absolute_end)
+    return db_session.scalars(over.limit(most)).all()
 
 
 def sid_for(session_id: int, client_id: str) -> str:

@@ -178,7 +178,7 @@ def test_repeated_broken_or_huge_bodies_are_refused(rp: RelyingParty, body: str 
     refused(response, "invalid_request")
 
 
-@pytest.mark.parametrize("grant", ["password", "implicit", "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer", "refresh_token", "x"])
+@pytest.mark.parametrize("grant", ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "x"])
 def test_other_grants_are_unsupported(rp: RelyingParty, grant: str) -> None:
     refused(rp.token({"grant_type": grant, "username": "a", "password": "b"}, rp.basic()), "unsupported_grant_type")
 
@@ -205,3 +205,9 @@ def test_a_public_client_redeems_by_pkce_alone(platform: Flask, clock: FakeClock
     assert app.redeem(code, redirect_uri="http://127.0.0.1:49152/cb").status_code == 200
     for uri in ("http://127.0.0.1.evil.test:1/cb", "http://localhost:1/cb", "http://127.0.0.1:1/other", "http://127.0.0.1:99999/cb"):
         assert app.authorize(browser, redirect_uri=uri).status_code == 400
+
+
+@pytest.mark.spec("RFC 6749", "5.2")
+@pytest.mark.parametrize("grant", ["refresh_token", "client_credentials"])
+def test_a_grant_that_the_client_is_not_registered_for(rp: RelyingParty, grant: str) -> None:
+    refused(rp.call("token", grant_type=grant), "unauthorized_client")

@@ -7,6 +7,7 @@ from flask import Blueprint, current_app
 from flask.blueprints import BlueprintSetupState
 
 from idp import web
+from idp.oidc.clients import ClientCache
 from idp.oidc.keys import KeyRing
 from idp.oidc.provider import Provider
 from idp.oidc.tokens import Moment
@@ -16,7 +17,8 @@ blueprint = Blueprint("oidc", __name__)
 
 @blueprint.record_once
 def _provide(state: BlueprintSetupState) -> None:
-    state.app.extensions["idp_oidc"] = Provider(KeyRing(state.app.extensions["idp"].secret))
+    held: web.Runtime = state.app.extensions["idp"]
+    state.app.extensions["idp_oidc"] = Provider(KeyRing(held.secret), ClientCache(held.adapters.outbound))
 
 
 def provider() -> Provider:
@@ -27,5 +29,5 @@ def provider() -> Provider:
 def moment() -> Moment:
     """Time, day, issuer, lives and keys of this request."""
     settings = web.runtime().settings
-    life = timedelta(seconds=settings.access_token_seconds)
-    return Moment(web.now(), web.today(), settings.issuer, life, provider().keys)
+    lives = (settings.access_token_seconds, settings.refresh_token_seconds, settings.session_idle_seconds)
+    return Moment(web.now(), web.today(), settings.issuer, provider().keys, *(timedelta(seconds=life) for life in lives))

@@ -11,7 +11,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def form() -> dict[str, str] | Refused:
-    """The parameters of the body, each once."""
+    """The parameters of the body, each once; only `resource` may be repeated, if it says the same (RFC 8707 §2)."""
     # RFC 6749 §3.2
     if request.method != "POST":
         return Refused("invalid_request", "method", 405)
@@ -26,6 +26,8 @@ def form() -> dict[str, str] | Refused:
         read = None
     if read is None:
         return Refused("invalid_request", "body")
+    if "resource" in read:
+        read["resource"] = list(dict.fromkeys(read["resource"]))
     repeated = sorted(name for name, values in read.items() if len(values) > 1)
     if repeated:
         return Refused("invalid_target" if repeated == ["resource"] else "invalid_request", "repeated")

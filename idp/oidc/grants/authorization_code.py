@@ -6,50 +6,66 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from idp import opaque_tokens
-from idp.accounts.models import Account
-from idp.db import session
-from idp.enterprises.models import Enterprise
-from idp.entitlements import rules as entitlements
-from idp.oidc import scopes, tokens
+from idp.audit import catalogue as audit
+from idp.db import session, spend_once
+from idp.oidc import grant_facts, refresh_tokens, tokens
 from idp.oidc.clients import Client
-from idp.oidc.keys import VERSION
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.oidc.refusal import Refused
 
 MAX_CODE_CHARACTERS = 256
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
-_FIND = (
-    select(
-        *(AuthorizationCode.digest, AuthorizationCode.client_id, AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge),
-        *(AuthorizationCode.nonce, AuthorizationCode.expires_at.label("code_expires_at"), AuthorizationCode.spent_at),
-        *(
-            Grant.id.label("grant_id"),
-            Grant.account_id,
-            Grant.sid,
-            Grant.asked_scope,
-            Grant.scope,
-            Grant.resource,
-            Grant.acr,
-            Grant.amr,
-            Grant.auth_time,
-        ),
-        *(Grant.epoch, Grant.expires_at, Grant.ended_at, Account.sub, Account.epoch.label("account_epoch")),
-        *(Account.status, Enterprise.status.label("enterprise_status"), VERSION.label("key_version")),
-    )
-    .join(Grant, Grant.id == AuthorizationCode.grant_id)
-    .join(Account, Account.id == Grant.account_id)
-    .join(Enterprise, Enterprise.id == Account.enterprise_id)
-    .where(AuthorizationCode.digest == bindparam("digest"))
+_CODE = (
+    *(AuthorizationCode.digest, AuthorizationCode.client_id, AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge),
+    *(AuthorizationCode.nonce, AuthorizationCode.expires_at.label("code_expires_at"), AuthorizationCode.spent_at),
+)
+_FIND = grant_facts.with_holder(
+    select(*_CODE, *grant_facts.FACTS).join(Grant, Grant.id == AuthorizationCode.grant_id).where(AuthorizationCode.digest == bindparam("digest"))
 )
 
 
-def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> tokens.Redemption | Refused:
+@dataclass(frozen=True)
+class Redemption:
+    """A code ready to be redeemed. `refresh` is the refresh token that comes with it, until `refresh_until`; None if the client gets none."""
+
+    code_digest: str
+    client_id: str
+    grant_id: int
+    account_id: int
+    scope: str
+    scope_changed: bool
+    refresh: str | None
+    refresh_until: datetime
+    body: dict[str, Any]
+
+    def commit(self, now: datetime) -> dict[str, Any] | Refused:
+        """Spend the code, once; hand out, if the grant still lives."""
+        mine = (AuthorizationCode.digest == self.code_digest, AuthorizationCode.client_id == self.client_id)
+        unspent = (AuthorizationCode.spent_at.is_(None), AuthorizationCode.expires_at > now)
+        if not spend_once(update(AuthorizationCode).where(*mine, *unspent).values(spent_at=now)):
+            # somebody was faster with the same code: RFC 6749 §4.1.2
+            return Refused("invalid_grant", "code_replayed", client_id=self.client_id, ends_grant=self.grant_id)
+        if not grant_facts.still_lives(self.grant_id):
+            return Refused("invalid_grant", "grant_over", client_id=self.client_id)
+        if self.scope_changed:
+            session.execute(update(Grant).where(Grant.id == self.grant_id).values(scope=self.scope))
+        audit.tokens_issued(now, account_id=self.account_id, client_id=self.client_id, grant_id=self.grant_id, scope=self.scope)
+        if self.refresh is None:
+            return self.body
+        of = {"grant_id": self.grant_id, "client_id": self.client_id, "issued_at": now, "expires_at": self.refresh_until}
+        refresh_tokens.add(self.refresh, of)
+        return {**self.body, "refresh_token": self.refresh}
+
+
+def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> Redemption | Refused:
     """What redeeming this code would answer, signed already; or the refusal."""
     code = form.get("code")
     if not code:
@@ -96,8 +112,7 @@ def _s256(verifier: str) -> str:
 
 def _live(row: Any, form: Mapping[str, str], client: Client, at: tokens.Moment) -> Refused | None:
     # 6
-    active = row.status == "active" and row.enterprise_status == "active" and row.epoch == row.account_epoch
-    if row.ended_at is not None or at.now >= row.expires_at or not active:
+    if grant_facts.over(row, at.now):
         return _no("grant_over", client)
     # 7: RFC 8707 §2.2: no other resource than the authorized one
     if form.get("resource", row.resource) != row.resource:
@@ -105,13 +120,22 @@ def _live(row: Any, form: Mapping[str, str], client: Client, at: tokens.Moment) 
     return None
 
 
-def _redemption(row: Any, client: Client, at: tokens.Moment) -> tokens.Redemption | Refused:
+def _redemption(row: Any, client: Client, at: tokens.Moment) -> Redemption | Refused:
     # 8
-    asked = tuple(scope for scope in scopes.split(row.asked_scope) if scope in client.registration.scopes)
-    left = scopes.entitled(asked, entitlements.open_systems(row.account_id, at.today)) if scopes.systems_of(asked) else asked
-    if not left or scopes.lost_every_licence(scopes.split(row.asked_scope), left):
+    left = grant_facts.worth_now(row, client, at.today)
+    if left is None:
         return _no("licence_gone", client, row.grant_id)
     # 9
     scope = " ".join(left)
-    body = tokens.sign(row, left, client, at)
-    return tokens.Redemption(row.digest, client.client_id, row.grant_id, row.account_id, scope, scope != row.scope, body)
+    return Redemption(
+        code_digest=row.digest,
+        client_id=client.client_id,
+        grant_id=row.grant_id,
+        account_id=row.account_id,
+        scope=scope,
+        scope_changed=scope != row.scope,
+        # whatever the scope: `offline_access` is not spoken here
+        refresh=opaque_tokens.make() if "refresh_token" in client.registration.grant_types else None,
+        refresh_until=min(at.now + at.refresh_life, row.expires_at),
+        body=tokens.sign(row, left, client, row.nonce, at),
+    )

@@ -1,0 +1,54 @@
+"""The endpoints that clients call themselves: who calls, how a refusal leaves, and the one transaction in which a plan is settled."""
+
+from typing import Any
+
+from flask import Response, request
+from sqlalchemy.exc import DBAPIError
+
+from idp import opaque_tokens, web
+from idp.audit import catalogue as audit
+from idp.db import transaction
+from idp.limits import Rule, take
+from idp.oidc import client_authentication, tokens
+from idp.oidc.client_authentication import Authenticated
+from idp.oidc.endpoints import answers
+from idp.oidc.endpoints.blueprint import provider
+from idp.oidc.refusal import Refused
+from idp.oidc.registration import CLIENT_ID
+
+# Counted by (client named, network), so that nobody can keep a real client out from elsewhere; a right proof always passes.
+FAILURES = Rule("client_authentication", 30, 60)
+
+
+def caller(form: dict[str, str]) -> Authenticated | Refused:
+    """The client that calls this endpoint, proven."""
+    shown = client_authentication.credentials(request.headers.get("Authorization"), form)
+    if isinstance(shown, Refused):
+        return shown
+    issuer = web.runtime().settings.issuer
+    return client_authentication.authenticate(shown, provider().clients, issuer, issuer + request.path, web.now())
+
+
+def turned_away(no: Refused) -> Response:
+    """The same answer whatever was wrong; the audit learns the reason, but cannot be flooded with it."""
+    key = opaque_tokens.digest(f"{no.client_id} {web.caller_network()}")
+    # what could be no client's id does not belong into the audit
+    claimed = no.client_id if no.client_id and CLIENT_ID.match(no.client_id) else None
+    with transaction():
+        taken = take(FAILURES, key, web.now())
+        if taken.allowed:
+            audit.client_refused(web.now(), client_id=claimed, reason=no.reason)
+    if taken.allowed:
+        return answers.refusal(no)
+    seconds = max(1, int((taken.retry_at - web.now()).total_seconds()))
+    return answers.as_json({"error": no.error}, 429, **{"Retry-After": str(seconds)})
+
+
+def settled(by: Authenticated, plan: tokens.Plan | Refused) -> dict[str, Any] | Refused:
+    """What came of a plan, once it is committed."""
+    try:
+        with transaction():
+            return tokens.settle(by, plan, web.now())
+    except DBAPIError:
+        # whether it was committed is unknown, so nothing leaves and nothing is made twice
+        return Refused("temporarily_unavailable", "commit", 503)

@@ -1,0 +1,51 @@
+"""POST /oauth2/introspect (RFC 7662), JSON: a resource asks what a token is worth now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flask import Response
+
+from idp import web
+from idp.oidc import introspection
+from idp.oidc.client_authentication import refused
+from idp.oidc.clients import Client
+from idp.oidc.endpoints import answers, body, callers
+from idp.oidc.endpoints.blueprint import blueprint, moment, provider
+from idp.oidc.refusal import Refused
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer that writes nothing, but goes out only once the caller's assertion is spent."""
+
+    answer: dict[str, Any]
+
+    def commit(self, now: datetime) -> dict[str, Any]:
+        """The answer."""
+        return self.answer
+
+
+@blueprint.route("/oauth2/introspect", methods=["GET", "POST"])
+@web.access.protocol
+def introspect() -> Response:
+    """The state of a token, for its audience."""
+    form = body.form()
+    if isinstance(form, Refused):
+        return answers.refusal(form)
+    caller = callers.caller(form)
+    if isinstance(caller, Refused):
+        return callers.turned_away(caller)
+    # §2.1: a client that cannot prove itself could try tokens out
+    if caller.client.registration.public:
+        return callers.turned_away(refused("public", caller.client.client_id))
+    plan = _plan(form, caller.client)
+    # nothing to write: no transaction
+    outcome = plan.answer if isinstance(plan, Told) and caller.jti is None else callers.settled(caller, plan)
+    return answers.refusal(outcome) if isinstance(outcome, Refused) else answers.as_json(outcome)
+
+
+def _plan(form: dict[str, str], client: Client) -> Told | Refused:
+    if not form.get("token"):
+        return Refused("invalid_request", "token_missing", client_id=client.client_id)
+    return Told(introspection.told(form["token"], client, moment(), provider().clients))
