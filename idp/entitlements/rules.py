@@ -1,5 +1,6 @@
 """Which account may use what, now (R33, R34, R66, R73, D15). Read at each sign-in, each token and whenever the hall is shown."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
@@ -77,6 +78,14 @@ def rights(account_id: int, today: date) -> list[Right]:
     systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).order_by(BusinessSystem.position))
     judged = (_judge(code, right_from, licensed, decided.get(code, set())) for code, right_from in systems)
     return [right for right in judged if right is not None]
+
+
+def why_closed(account_id: int, asked: Collection[str], today: date) -> list[str]:
+    """Why none of these systems may be entered, each reason once: a Right's own, else not_opened (on the key) or not_approved (by the office)."""
+    systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).where(BusinessSystem.code.in_(asked)))
+    had = {right.system: right.reason for right in rights(account_id, today)}
+    missing = {code: "not_approved" if right_from == "approval" else "not_opened" for code, right_from in systems}
+    return list(dict.fromkeys(had.get(code) or reason for code, reason in sorted(missing.items())))
 
 
 def open_systems(account_id: int, today: date) -> set[str]:

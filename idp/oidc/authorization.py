@@ -41,7 +41,9 @@ class SignIn:
 
 @dataclass(frozen=True)
 class NoRight:
-    """Licences were asked for and the account holds none of them."""
+    """Licences were asked for and the account holds none of them; `reasons` as entitlements.rules.why_closed says."""
+
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,36 @@ def decide(subject: Subject, at: Situation) -> Decision:
     # 5, R34
     left = _entitled(target, at)
     if scopes.lost_every_licence(target.scopes, left):
-        return Fault("access_denied", "licence") if request.silent else NoRight()
+        return Fault("access_denied", "licence") if request.silent else _no_right(target, at.person, at.today)
+    allowed = Allowed(left, target, reached, claims.asked(subject.claims, own.scopes))
     # 6
     if not at.consented and (not own.first_party or "consent" in request.prompt):
         return Fault("consent_required", "consent") if request.silent else AskConsent()
-    return Allowed(left, target, reached)
+    return allowed
+
+
+def _means_another(subject: Subject, person: Person, hinted: str | None) -> bool:
+    meant = [*([hinted] if hinted is not None else []), *subject.claims.subjects]
+    return any(sub != person.sub for sub in meant)
+
+
+def agreed(subject: Subject, allowed: Allowed, before: consents.Agreed) -> bool:
+    """Whether nothing has to be asked: one of the ministry's own, or no more than was allowed before.
+
+    A right that the person lacks today may come back: what is asked for counts, not what the rights leave of it.
+    """
+    return subject.known.registration.first_party or before.covers(allowed.target.scopes, allowed.named)
+
+
+def _levels(subject: Subject) -> acr.Asked:
+    """Only an essential `acr` claim and the client's `require_acr` are demands; the claim speaks for this request and goes before the wishes."""
+    request, own, claim = subject.request, subject.known.registration, subject.claims.acr
+    demands = (*((claim.values,) if claim.essential and claim.values else ()), *(((own.require_acr,),) if own.require_acr else ()))
+    return acr.Asked(demands, claim.values or request.acr_values or own.default_acr_values)
+
+
+def _no_right(target: scopes.Target, person: Person, today: date) -> NoRight:
+    return NoRight(tuple(entitlements.why_closed(person.account_id, scopes.systems_of(target.scopes), today)))
 
 
 def _entitled(target: scopes.Target, at: Situation) -> tuple[str, ...]:

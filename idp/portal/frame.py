@@ -3,7 +3,7 @@
 Given to all templates, whoever renders them, as `site`, `assets`, `language_switch`, `error_text`, `page_words` and the filter `when`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,7 @@ class Site:
     key_application_url: str
     driver_url: str
     code_lookup_url: str
+    password_history_count: int
 
 
 def language_switch(lang: str) -> str:
@@ -70,7 +71,7 @@ def asset(name: str) -> str:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Give the frame to every template of the app."""
-    site = Site(settings.service_telephone, settings.issuer, settings.key_application_url, settings.driver_url, settings.code_lookup_url)
+    site = Site(**{field.name: getattr(settings, field.name) for field in fields(Site)})
     app.jinja_env.globals.update(site=site, language_switch=language_switch, error_text=error_text, page_words=page_words)
     app.jinja_env.globals["assets"] = {name: asset(name) for name in ("site.css", "site.js")}
     app.jinja_env.filters["when"] = when

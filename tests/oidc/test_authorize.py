@@ -1,5 +1,6 @@
 """What the authorization endpoint refuses, and how: a page before client and redirect URI are proven, an answer afterwards."""
 
+import re
 from urllib.parse import quote
 
 import pytest
@@ -7,9 +8,11 @@ from flask import Flask
 
 from idp.accounts.models import Account, AccountKey
 from idp.db import session, transaction
+from idp.key_register.models import EKey, EKeyLicence
 from idp.oidc.models import ClientRecord
+from tests import people
 from tests.fakes import FakeClock
-from tests.oidc.conftest import Somebody
+from tests.oidc.conftest import Somebody, account
 from tests.relying_party import CHALLENGE, ISSUER, RelyingParty, answer_of, body_of, claims_of
 
 
@@ -206,11 +209,62 @@ def test_without_the_right_there_is_a_page_with_a_way_back(rp: RelyingParty, sha
     page = browser.get(rp.authorize(browser).location, base_url=ISSUER)
     text = page.get_data(as_text=True)
     assert page.status_code == 403
-    assert "未开通" in text
+    assert "您的电子钥匙未开通此业务" in text
+    assert "机电" not in text
     action = text.split('action="')[1].split('"')[0]
     assert action.endswith("/cancelled")
     answer = answer_of(browser.get(action, base_url=ISSUER))
     assert (answer["error"], answer["iss"]) == ("access_denied", ISSUER)
+
+
+def _refused(platform: Flask, clock: FakeClock, somebody: Somebody, *systems: str) -> str:
+    """What the page without a right says, its paragraphs only."""
+    scope = " ".join(["openid", *(f"licence:{system}" for system in systems)])
+    asking = RelyingParty(platform, clock, "asking", scope=scope)
+    browser = asking.browser(somebody.id)
+    page = browser.get(asking.authorize(browser, resource=ISSUER).location, base_url=ISSUER)
+    assert page.status_code == 403
+    return "".join(re.findall(r"<p.*?</p>", page.text.split("<main")[1].split("</main")[0], re.DOTALL))
+
+
+@pytest.mark.requirement("D15")
+@pytest.mark.parametrize(
+    ("status", "says"), [("expired", "电子钥匙已过期，请办理更新"), ("revoked", "电子钥匙已注销，请联系发放机构"), ("active", "未开通此业务")]
+)
+def test_the_page_says_what_is_wrong_with_the_key(platform: Flask, clock: FakeClock, beijing: Somebody, status: str, says: str) -> None:
+    with platform.app_context(), transaction():
+        session.query(EKey).one().status = status
+    said = _refused(platform, clock, beijing, "textile_origin" if status == "active" else "export")
+    assert says in said
+    assert "12335" in said
+    assert said.count('class="lead"') == 1
+
+
+@pytest.mark.requirement("R62")
+def test_the_page_says_that_a_held_right_waits_for_a_proof(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    with platform.app_context(), transaction():
+        session.add(EKeyLicence(serial=account(beijing).keys[0].serial, system="dual_use"))
+        people.approve(account(beijing), "dual_use", "held")
+    said = _refused(platform, clock, beijing, "dual_use")
+    assert "须核验身份一次后方可办理" in said
+    assert "12335" in said
+    assert "发放机构" not in said
+
+
+@pytest.mark.requirement("R73")
+def test_the_page_names_the_office_only_where_it_decides(platform: Flask, clock: FakeClock, beijing: Somebody, shanghai: Somebody) -> None:
+    said = _refused(platform, clock, beijing, "mech_electrical")
+    assert "须由机电办审核通过后开通" in said
+    assert "12335" in said
+    # nothing there can be applied for in the hall yet, and the key office has no say
+    assert "业务大厅" not in said
+    assert "发放机构" not in said
+
+
+@pytest.mark.requirement("R34")
+def test_of_several_systems_each_reason_is_said_once(platform: Flask, clock: FakeClock, shanghai: Somebody) -> None:
+    said = _refused(platform, clock, shanghai, "export", "import", "mech_electrical")
+    assert said.count("您的电子钥匙未开通此业务") == said.count("须由机电办审核通过后开通") == 1
 
 
 @pytest.mark.requirement("R66")

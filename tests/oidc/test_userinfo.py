@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from idp.accounts import directory
 from idp.db import session, transaction
 from idp.key_register.models import EKey
 from idp.oidc import keys
 from idp.oidc.keys import KeyRing, NewKey
 from idp.oidc.models import ClientRecord, SigningKey
 from idp.oidc.tokens import _signed
+from tests import people
 from tests.conftest import SECRET
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
@@ -84,6 +86,20 @@ def test_a_dead_key_takes_its_licences_at_once(rp: RelyingParty, platform: Flask
     assert told["sub"] == beijing.sub
     assert "licences" not in told
     assert "legacy_usernames" not in told
+
+
+@pytest.mark.requirement("D1")
+@pytest.mark.requirement("D11")
+def test_a_dual_use_user_with_two_names_has_one_old_name_there(platform: Flask, clock: FakeClock) -> None:
+    with platform.app_context(), transaction():
+        row = people.account(people.enterprise(), ["liangyong"], user_class=2)
+        people.key(row, ["dual_use"])
+        for name, old in (("liangyong", "liangyong"), (f"{people.CODE}-liangyong", "liangyong"), ("second", "second")):
+            directory.add_name(row, name, system="dual_use", local_name=old)
+        account_id = row.id
+    rp = RelyingParty(platform, clock, system="dual_use", scope="openid licence:dual_use")
+    told = body_of(rp.userinfo(rp.tokens(rp.browser(account_id))["access_token"]))
+    assert told["legacy_usernames"] == ["liangyong", "second"]
 
 
 def test_a_disabled_client_hears_nothing_more(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:

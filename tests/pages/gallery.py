@@ -63,7 +63,8 @@ CLIENT = Thing(first_party=False, policy_uri="https://rp.example/policy")
 CONSENT = {"client": CLIENT, "client_name": "<i>甲</i>系统", "host": "rp.example", "username": people.NAME, "seal": "s", "request_id": "r"}
 STATES |= {
     "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
-    "no-right": ("oidc/no_right", {"client_name": "出口许可证系统", "request_id": "r"}),
+    "no-right": ("oidc/no_right", {"client_name": "出口许可证系统", "request_id": "r", "reasons": ["key_revoked"]}),
+    "no-right-twice": ("oidc/no_right", {"client_name": LONG, "request_id": "r", "reasons": ["awaiting_proof", "not_approved"]}),
     "oidc-signout": ("oidc/logout", {"faulty": True}),
 }
 HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -96,6 +97,8 @@ def test_dead_key_locks_its_modules_and_says_why(app: Flask, browser: FlaskClien
     assert page.count(words) == 1
     module = browser.get("/hall/licences/export").text
     assert words in module
+    assert "12335" in module.split("<main")[1].split("</main")[0]
+    assert "12335" in page.split("<main")[1].split("</main")[0]
     assert "127.0.0.1:8001" not in module
 
 
@@ -105,6 +108,16 @@ def test_held_right_says_that_proof_is_needed(app: Flask, browser: FlaskClient) 
     with app.app_context(), transaction() as s:
         s.add(Entitlement(account_id=account, system="dual_use", state="held", since=START))
     assert "须核验身份一次" in browser.get("/hall/licences").text
+    assert "如需办理，请拨打服务热线 12335" in browser.get("/hall/licences/dual_use").text
+
+
+@pytest.mark.requirement("D14")
+@pytest.mark.parametrize("status", ["expired", "revoked"])
+def test_a_dead_key_leads_to_the_key_office(app: Flask, browser: FlaskClient, status: str) -> None:
+    come_in(app, browser, "export", key_status=status)
+    site = app.jinja_env.globals["site"]
+    app.jinja_env.globals["site"] = replace(site, key_application_url="https://keys.example/apply")
+    assert 'href="https://keys.example/apply"' in browser.get("/hall/licences/export").text
 
 
 def test_without_any_right_the_page_says_what_to_do(app: Flask, browser: FlaskClient) -> None:

@@ -177,7 +177,8 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
     if isinstance(decision, authorization.AskConsent):
         return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
     allow_return(arrived.subject)
-    return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=name_of(arrived.subject)), 403
+    reasons = decision.reasons if isinstance(decision, authorization.NoRight) else ()
+    return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=name_of(arrived.subject), reasons=reasons), 403
 
 
 def _stored(arrived: Arrival) -> str:
