@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
 from idp.settings import is_loopback
@@ -11,6 +12,8 @@ MAX_URI_CHARACTERS = 2000
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?@!$&'()+,;=%\[\]]+\Z")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 # RFC 8252 §7.1: a reversed domain name, so there is a dot
+# an origin becomes part of the CSP: no `;`, `,` or quote, which RFC 3986 allows in a host
+_AUTHORITY = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z")
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+\Z")
 
 
@@ -31,21 +34,33 @@ def fault(uri: str, *, native: bool = False) -> str | None:
     if parts is None:
         return "not a URI"
     if native and _PRIVATE_SCHEME.match(uri.split(":", 1)[0]):
-        return None
+        # RFC 8252 §7.1: no naming authority, so no host
+        return "a private-use scheme is followed by a path that begins with one slash" if "://" in uri else None
     if parts.scheme != uri.split(":", 1)[0] or parts.scheme not in ("https", "http"):
         return "must be https (or http on loopback), written in lower case"
     return _host_fault(parts)
 
 
 def _host_fault(parts: SplitResult) -> str | None:
-    if not parts.hostname or "@" in parts.netloc or parts.netloc != parts.netloc.lower():
-        return "must name a host in lower case, without user name or password"
+    if not parts.hostname or not _AUTHORITY.match(parts.netloc) or not _ip_literal(parts):
+        return "must name a host in lower case (letters, digits, dots, dashes, or an IPv6 address in brackets), without user name or password"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return "plain http is only possible on loopback"
     # dot segments make two spellings of one address
     if any(segment in (".", "..") for segment in parts.path.lower().replace("%2e", ".").replace(";", "/").split("/")):
         return "no dot segments in the path"
     return None
+
+
+def _ip_literal(parts: SplitResult) -> bool:
+    """Whether what stands in brackets, if anything does, is an IPv6 address."""
+    if not parts.netloc.startswith("["):
+        return True
+    try:
+        IPv6Address(parts.hostname or "")
+    except ValueError:
+        return False
+    return True
 
 
 def registered(uri: str, uris: Sequence[str], *, native: bool = False) -> bool:

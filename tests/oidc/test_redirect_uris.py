@@ -1,10 +1,13 @@
 """Redirect URIs: what may be registered, and that only the registered string matches."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.oidc import redirect_uris
+from idp.web import origin_of
 
 GOOD = ["https://rp.example/cb", "https://rp.example:8443/cb?a=b", "http://127.0.0.1:8001/callback", "http://[::1]/cb", "http://localhost/cb"]
 BAD = [
@@ -40,6 +43,19 @@ BAD = [
     "https://rp.example/密",
     "https://rp.example/" + "x" * 2000,
     "com.example.app:/cb",
+    "https://rp.example;script-src/cb",
+    "https://rp.example,evil.example/cb",
+    "https://'none'/cb",
+    "https://rp.example%20evil/cb",
+    "https://rp_1.example/cb",
+    "https://rp.example:/cb",
+    "https://rp.example:１/cb",
+    "https://[::1;script-src]/cb",
+    "https://[1.2.3]/cb",
+    "https://[v1.a]/cb",
+    "https://[::1%25eth0]/cb",
+    "https://[::1/cb",
+    "https://[::1]x/cb",
 ]
 
 
@@ -57,7 +73,10 @@ def test_bad_ones_may_not(uri: str) -> None:
 @pytest.mark.spec("RFC 8252", "7.1")
 def test_native_applications_may_use_a_reversed_domain_as_scheme() -> None:
     assert redirect_uris.fault("com.example.app:/cb", native=True) is None
-    for scheme in ("javascript:alert(1)", "data:x", "app:/cb", "com.Example:/cb", "http://rp.example/cb"):
+    for scheme in (
+        *("javascript:alert(1)", "data:x", "app:/cb", "com.Example:/cb", "http://rp.example/cb"),
+        *("com.example.app://;script-src/cb", "com.example.app://host/cb", "com.example;app:/cb"),
+    ):
         assert redirect_uris.fault(scheme, native=True) is not None
 
 
@@ -70,6 +89,13 @@ def test_no_edited_uri_matches(registered: str, inserted: str, at: int, native: 
         assert native
         assert registered.startswith(("http://127.0.0.1", "http://[::1]"))
         assert redirect_uris.fault(edited) is None
+
+
+@pytest.mark.requirement("R82")
+@given(st.from_regex(r"\A(https?|com\.example\.app)://?[!-~]{0,20}(/[!-~]{0,5})?\Z"), st.booleans())
+def test_the_origin_of_what_may_be_registered_is_one_source_of_the_csp(uri: str, native: bool) -> None:
+    if redirect_uris.fault(uri, native=native) is None:
+        assert re.fullmatch(r"[a-z.]+://([a-z0-9.-]+|\[[0-9a-f:.]+\])?(:[0-9]+)?", origin_of(uri))
 
 
 @given(st.text(max_size=80))
