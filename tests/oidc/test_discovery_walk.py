@@ -1,0 +1,287 @@
+"""Every member of the discovery document and every value of its lists is exercised: what is added without an exercise fails here."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from joserfc import jws
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from werkzeug.test import TestResponse
+
+from idp.accounts.models import Account
+from idp.db import session, transaction
+from tests import people
+from tests.fakes import FakeClock
+from tests.oidc.conftest import Somebody
+from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, answer_of, body_of, claims_of, header_of
+
+KEYS: dict[str, Key] = {
+    "ES256": ECKey.generate_key("P-256"),
+    "EdDSA": OKPKey.generate_key("Ed25519"),
+    "RS256": RSAKey.generate_key(2048),
+    "PS256": RSAKey.generate_key(2048),
+}
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+EKEY_SYSTEMS = ["export", "import", "auto_import", "dual_use", "agri_quota", "fertiliser_quota", "textile_origin"]
+
+
+@dataclass
+class Walk:
+    """One walker: a person who holds every right, and new clients whenever one is needed."""
+
+    platform: Flask
+    clock: FakeClock
+    person: Somebody
+    document: dict[str, Any]
+    made: int = 0
+
+    def client(self, method: str = "client_secret_basic", alg: str = "ES256", **members: Any) -> RelyingParty:
+        self.made += 1
+        if method == "private_key_jwt":
+            members |= {"jwks": {"keys": [{**KEYS[alg].as_dict(private=False), "kid": "k"}]}, "token_endpoint_auth_signing_alg": alg}
+        secret = SECRET if method.startswith("client_secret") else None
+        return RelyingParty(self.platform, self.clock, f"walker-{self.made}", secret, token_endpoint_auth_method=method, **members)
+
+    def browser(self, rp: RelyingParty) -> FlaskClient:
+        return rp.browser(self.person.id)
+
+    def called(self, path: str, rp: RelyingParty, form: dict[str, str], alg: str = "ES256") -> TestResponse:
+        """A request to an endpoint that clients call, proven by the client's own method."""
+        method, headers = rp.registration.token_endpoint_auth_method, {}
+        if method == "client_secret_basic":
+            headers = rp.basic()
+        elif method == "client_secret_post":
+            form = form | {"client_id": rp.client_id, "client_secret": SECRET}
+        elif method == "private_key_jwt":
+            form = form | {"client_assertion_type": ASSERTION, "client_assertion": self._assertion(rp.client_id, alg)}
+        else:
+            form = form | {"client_id": rp.client_id}
+        return self.platform.test_client().post(path, data=form, headers=headers, base_url=ISSUER)
+
+    def _assertion(self, client_id: str, alg: str) -> str:
+        now = int(self.clock.now().timestamp())
+        claims = {"iss": client_id, "sub": client_id, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": f"j{self.made}"}
+        return jws.serialize_compact({"alg": alg, "kid": "k", "typ": "JWT"}, json.dumps(claims), KEYS[alg], algorithms=[alg])
+
+    def redeemed(self, rp: RelyingParty, alg: str = "ES256") -> dict[str, Any]:
+        form = {"grant_type": "authorization_code", "code": rp.code(self.browser(rp)), "redirect_uri": rp.redirect_uri, "code_verifier": VERIFIER}
+        answer = self.called("/oauth2/token", rp, form, alg)
+        assert answer.status_code == 200, answer.json
+        return body_of(answer)
+
+
+Exercise = Callable[[Walk, Any], object]
+
+
+def issuer(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    assert claims_of(walk.redeemed(rp)["id_token"])["iss"] == value == ISSUER
+
+
+def endpoint(walk: Walk, value: str) -> None:
+    """It is there, and says something sensible to whoever brings nothing."""
+    path = value.removeprefix(ISSUER)
+    answers = [walk.platform.test_client().open(path, method=method, base_url=ISSUER) for method in ("GET", "POST")]
+    assert {answer.status_code for answer in answers} & {200, 400, 401, 405}
+    assert all(answer.status_code < 500 and answer.status_code != 404 for answer in answers)
+
+
+def scope(walk: Walk, value: str) -> None:
+    rp = walk.client(scope=f"openid {value}" if value != "openid" else value)
+    assert value in walk.redeemed(rp)["scope"].split()
+
+
+def response_type(walk: Walk, value: str) -> None:
+    rp = walk.client(response_types=[value])
+    assert value in answer_of(rp.authorize(walk.browser(rp), response_type=value))
+
+
+def response_mode(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    answer = rp.authorize(walk.browser(rp), response_mode=value)
+    assert 'name="code"' in answer.get_data(as_text=True) if value == "form_post" else answer_of(answer)["code"]
+
+
+def by_code(walk: Walk) -> None:
+    assert walk.redeemed(walk.client())["access_token"]
+
+
+def by_refresh_token(walk: Walk) -> None:
+    rp = walk.client(grant_types=["authorization_code", "refresh_token"])
+    form = {"grant_type": "refresh_token", "refresh_token": walk.redeemed(rp)["refresh_token"]}
+    assert walk.called("/oauth2/token", rp, form).status_code == 200
+
+
+def by_client_credentials(walk: Walk) -> None:
+    rp = walk.client(grant_types=["authorization_code", "client_credentials"], scope="openid enterprise")
+    answer = walk.called("/oauth2/token", rp, {"grant_type": "client_credentials", "scope": "enterprise"})
+    assert claims_of(body_of(answer)["access_token"])["sub"] == rp.client_id
+
+
+GRANTS = {"authorization_code": by_code, "refresh_token": by_refresh_token, "client_credentials": by_client_credentials}
+
+
+def subject_type(walk: Walk, value: str) -> None:
+    rp, other = walk.client(subject_type=value), walk.client(subject_type=value, redirect_uris=["https://other.example/cb"])
+    subs = {claims_of(walk.redeemed(each)["id_token"])["sub"] for each in (rp, other)}
+    assert len(subs) == {"public": 1, "pairwise": 2}[value]
+
+
+def acr(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    assert claims_of(rp.tokens(walk.browser(rp), acr_values=value)["id_token"])["acr"] == value
+
+
+def id_token_alg(walk: Walk, value: str) -> None:
+    assert header_of(walk.redeemed(walk.client(id_token_signed_response_alg=value))["id_token"])["alg"] == value
+
+
+def userinfo_alg(walk: Walk, value: str) -> None:
+    rp = walk.client(userinfo_signed_response_alg=value)
+    told = rp.userinfo(walk.redeemed(rp)["access_token"])
+    assert told.mimetype == "application/jwt"
+    assert header_of(told.get_data(as_text=True))["alg"] == value
+
+
+def at_token(walk: Walk, method: str) -> None:
+    assert walk.redeemed(walk.client(method))["access_token"]
+
+
+def at_token_signed(walk: Walk, alg: str) -> None:
+    assert walk.redeemed(walk.client("private_key_jwt", alg), alg)["access_token"]
+
+
+def with_token(path: str, walk: Walk, method: str, alg: str = "ES256") -> None:
+    """The endpoint knows the client, whatever it thinks of this token."""
+    assert walk.called(path, walk.client(method, alg), {"token": "unknown"}, alg).status_code == 200
+
+
+def signed_at(path: str, walk: Walk, alg: str) -> None:
+    with_token(path, walk, "private_key_jwt", alg)
+
+
+def challenge_method(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    assert rp.redeem(rp.code(walk.browser(rp), code_challenge_method=value)).status_code == 200
+
+
+def prompt(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    answer = rp.authorize(walk.browser(rp), prompt=value)
+    assert answer.status_code == 303
+    # none goes on at once, the others to a page of ours
+    assert answer.location.startswith(rp.redirect_uri) is (value == "none")
+    assert "error=" not in answer.location
+
+
+def claim_type(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    told = body_of(rp.userinfo(walk.redeemed(rp)["access_token"]))
+    assert value == "normal"
+    assert not {"_claim_names", "_claim_sources"} & set(told)
+
+
+def claim(walk: Walk, value: str) -> None:
+    """Every claim is told by the ID token or by userinfo to a client that may hear everything."""
+    wide = " ".join(name for name in walk.document["scopes_supported"] if not name.startswith("licence:")) + " licence:export"
+    rp = walk.client(scope=wide, system="export", backchannel_logout_uri="https://rp.example/bye")
+    answer = walk.redeemed(rp)
+    assert value in claims_of(answer["id_token"]) | body_of(rp.userinfo(answer["access_token"]))
+
+
+def claims_parameter(walk: Walk, value: bool) -> None:
+    rp = walk.client(scope="openid email")
+    answer = rp.tokens(walk.browser(rp), scope="openid", claims='{"userinfo":{"email":null}}')
+    assert ("email" in body_of(rp.userinfo(answer["access_token"]))) is value
+
+
+def refused_parameter(name: str, walk: Walk, value: bool) -> None:
+    rp = walk.client()
+    asked = {"request": "a.b.c", "request_uri": "https://rp.example/request"}[name]
+    assert value is False
+    assert answer_of(rp.authorize(walk.browser(rp), **{name: asked}))["error"] == f"{name}_not_supported"
+
+
+def response_iss(walk: Walk, value: bool) -> None:
+    rp = walk.client()
+    for changes in ({}, {"prompt": "nonsense"}):
+        assert (answer_of(rp.authorize(walk.browser(rp), **changes)).get("iss") == ISSUER) is value
+
+
+def ui_locale(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    browser = rp.browser()
+    first = browser.get("/oauth2/authorize", query_string=rp.request(ui_locales=value), base_url=ISSUER)
+    page = browser.get(first.location, base_url=ISSUER, follow_redirects=True).get_data(as_text=True)
+    assert f'<html lang="{value}">' in page
+
+
+def backchannel(walk: Walk, value: bool) -> None:
+    """A client that is to be told gets a `sid` to be told about; the telling itself: tests/oidc/test_backchannel.py."""
+    rp = walk.client(backchannel_logout_uri="https://rp.example/bye", backchannel_logout_session_required=True)
+    assert ("sid" in claims_of(walk.redeemed(rp)["id_token"])) is value
+
+
+EXERCISES: dict[str, Exercise] = {
+    "issuer": issuer,
+    **dict.fromkeys(("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"), endpoint),
+    **dict.fromkeys(("introspection_endpoint", "revocation_endpoint", "registration_endpoint"), endpoint),
+    "scopes_supported": scope,
+    "response_types_supported": response_type,
+    "response_modes_supported": response_mode,
+    "grant_types_supported": lambda walk, value: GRANTS[value](walk),
+    "subject_types_supported": subject_type,
+    "acr_values_supported": acr,
+    "id_token_signing_alg_values_supported": id_token_alg,
+    "userinfo_signing_alg_values_supported": userinfo_alg,
+    "token_endpoint_auth_methods_supported": at_token,
+    "token_endpoint_auth_signing_alg_values_supported": at_token_signed,
+    "revocation_endpoint_auth_methods_supported": partial(with_token, "/oauth2/revoke"),
+    "revocation_endpoint_auth_signing_alg_values_supported": partial(signed_at, "/oauth2/revoke"),
+    "introspection_endpoint_auth_methods_supported": partial(with_token, "/oauth2/introspect"),
+    "introspection_endpoint_auth_signing_alg_values_supported": partial(signed_at, "/oauth2/introspect"),
+    "code_challenge_methods_supported": challenge_method,
+    "prompt_values_supported": prompt,
+    "claim_types_supported": claim_type,
+    "claims_supported": claim,
+    "claims_parameter_supported": claims_parameter,
+    "request_parameter_supported": partial(refused_parameter, "request"),
+    "request_uri_parameter_supported": partial(refused_parameter, "request_uri"),
+    "authorization_response_iss_parameter_supported": response_iss,
+    "ui_locales_supported": ui_locale,
+    "backchannel_logout_supported": backchannel,
+    "backchannel_logout_session_supported": backchannel,
+}
+
+
+@pytest.fixture
+def walk(platform: Flask, clock: FakeClock, beijing: Somebody) -> Walk:
+    with platform.app_context(), transaction():
+        account = session.get_one(Account, beijing.id)
+        account.enterprise.uscc = "91440000987654321X"
+        people.key(account, [name for name in EKEY_SYSTEMS if name not in ("export", "import")], serial="EK0000000000EVERY")
+        people.approve(account, "mech_electrical")
+    document = body_of(platform.test_client().get("/.well-known/openid-configuration", base_url=ISSUER))
+    return Walk(platform, clock, beijing, document)
+
+
+@pytest.mark.spec("OIDC Discovery", "3")
+def test_every_member_and_every_value_works(walk: Walk) -> None:
+    assert set(walk.document) - set(EXERCISES) == set(), "advertised without an exercise"
+    for member, found in walk.document.items():
+        for value in found if isinstance(found, list) else [found]:
+            try:
+                EXERCISES[member](walk, value)
+            except Exception as error:
+                raise AssertionError(f"{member}: {value!r} is advertised and does not work") from error
+
+
+def test_a_value_that_does_not_work_is_found(walk: Walk) -> None:
+    for member, value in (("grant_types_supported", "password"), ("prompt_values_supported", "create"), ("scopes_supported", "address")):
+        with pytest.raises(Exception, match=r".*"):
+            EXERCISES[member](walk, value)
