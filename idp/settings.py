@@ -5,6 +5,7 @@ generated from them. A wrong or dangerous value stops the start (`load()` raises
 """
 
 import os
+from collections.abc import Collection
 from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -40,7 +41,7 @@ class Settings(BaseSettings):
     issuer: str = Field("http://127.0.0.1:8000", description="Public address of the platform; https, plain http only on loopback. No trailing slash.")
     database_url: str = Field(
         "",
-        description="SQLAlchemy URL; empty = SQLite file `idp.db` in the data directory. PostgreSQL: `postgresql+psycopg://…`.",
+        description="Empty = SQLite file `idp.db` in the data directory; `sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`.",
     )
     data_dir: Path = Field(Path("var"), description="Directory (0700) of the database, the secret and other private files.")
     secret_key: SecretStr = Field(
@@ -51,8 +52,10 @@ class Settings(BaseSettings):
 
     # The network around it
     trusted_proxy: CommaList = Field((), description="Addresses or networks of the proxies whose X-Forwarded-* headers count; empty = none.")
-    client_cert_header: str = Field("", description="Header in which the trusted proxy hands on the client certificate; empty = none.")
-    client_cert_format: Literal["rfc9440", "pem-escaped"] = Field("rfc9440", description="How that header is written.")
+    client_cert_header: str = Field(
+        "", description="Header in which the trusted proxy hands on the client certificate; empty = none (not in effect yet)."
+    )
+    client_cert_format: Literal["rfc9440", "pem-escaped"] = Field("rfc9440", description="How that header is written (not in effect yet).")
     outbound_allow: CommaList = Field((), description="`host:port` pairs in private networks that outgoing requests may reach.")
     outbound_ca_file: Path | None = Field(None, description="Further CA certificates (PEM) for outgoing requests.")
 
@@ -98,8 +101,8 @@ class Settings(BaseSettings):
 
     # The legacy systems
     legacy_cutover: date | None = Field(None, description="Day from which the platform signs in (R1).")
-    legacy_end: date | None = Field(None, description="Day on which every legacy entry closes (R64).")
-    legacy_entry_logins: int = Field(10, ge=0, le=100, description="Log-ins left at the legacy entry after the cut-over (R2).")
+    legacy_end: date | None = Field(None, description="Day on which every legacy entry closes (R64; not in effect yet).")
+    legacy_entry_logins: int = Field(10, ge=0, le=100, description="Log-ins left at the legacy entry after the cut-over (R2; not in effect yet).")
     old_hash_days: int = Field(180, ge=1, le=730, description="Days after the cut-over at which unused old password hashes die (R62).")
     sensitive_right_proof: Literal["none", "sensitive", "all"] = Field(
         "sensitive",
@@ -156,6 +159,15 @@ class Settings(BaseSettings):
             raise ValueError(f"{value} is not there")
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        # the two stores that migrations and tests know; a file, so that its rights can be set
+        kind, _, rest = value.partition(":///")
+        if value.startswith("postgresql+psycopg://") or not value or (kind == "sqlite" and rest and ":" not in rest and "?" not in rest):
+            return value
+        raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
+
     @field_validator("issuer")
     @classmethod
     def _issuer(cls, value: str) -> str:
@@ -205,11 +217,19 @@ class Settings(BaseSettings):
         return self.secret_key_file or self.data_dir / "secret.key"
 
 
-def _complaint(error: ValidationError) -> str:
+def _place(key: str, file: str | None, given: Collection[str]) -> str:
+    """Where the operator finds a setting: `given` by code or the environment, else as the file writes it."""
+    variable = f"IDP_{key.upper()}"
+    return f"{file}: {key}" if file and key not in given and variable not in os.environ else variable
+
+
+def _complaint(error: ValidationError, file: str | None, given: Collection[str]) -> str:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
-        name = "IDP_" + "_".join(str(part) for part in problem["loc"]).upper() if problem["loc"] else "settings"
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+        # a fault of several settings together names them itself
+        name = _place(str(problem["loc"][0]), file, given) if problem["loc"] else "settings"
+        reason = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {reason}")
     return "\n".join(lines)
 
 
@@ -225,9 +245,9 @@ def load(**overrides: object) -> Settings:
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as error:
-        raise ConfigurationError(_complaint(error)) from error
+        raise ConfigurationError(_complaint(error, file, overrides)) from error
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"IDP_CONFIG_FILE: {error}") from error
+        raise ConfigurationError(f"{file}: {error}") from error
     # a switch of authlib's that accepts http anywhere must not reach a public issuer
     if settings.production and os.environ.get("AUTHLIB_INSECURE_TRANSPORT"):
         raise ConfigurationError("AUTHLIB_INSECURE_TRANSPORT: refused off loopback")
