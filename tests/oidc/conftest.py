@@ -16,6 +16,9 @@ from tests.conftest import SECRET
 from tests.fakes import FakeClock
 from tests.relying_party import RelyingParty, store_keys
 
+SCOPE = "openid profile licence:export"
+REFRESHES = ["authorization_code", "refresh_token"]
+
 
 @dataclass(frozen=True)
 class Somebody:
@@ -63,6 +66,18 @@ def shanghai(platform: Flask) -> Somebody:
 def rp(platform: Flask, clock: FakeClock) -> RelyingParty:
     """The export system: one of the ministry's own."""
     return RelyingParty(platform, clock, system="export", scope="openid profile email phone enterprise licence:export")
+
+
+@pytest.fixture
+def refreshing(platform: Flask, clock: FakeClock) -> RelyingParty:
+    """The export system, with a secret and refresh tokens."""
+    return RelyingParty(platform, clock, system="export", scope=SCOPE, grant_types=REFRESHES)
+
+
+@pytest.fixture
+def public(platform: Flask, clock: FakeClock) -> RelyingParty:
+    """A client without a secret, whose refresh tokens are rotated."""
+    return RelyingParty(platform, clock, "public", None, token_endpoint_auth_method="none", scope=SCOPE, grant_types=REFRESHES)
 
 
 def account(somebody: Somebody) -> Account:

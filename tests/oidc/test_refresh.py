@@ -17,25 +17,9 @@ from idp.oidc.token_models import RefreshToken
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
 from tests.fakes import FakeClock
-from tests.oidc.conftest import Somebody
+from tests.oidc.conftest import REFRESHES, SCOPE, Somebody
 from tests.oidc.test_token import grant_reason, refused
 from tests.relying_party import RelyingParty, body_of, claims_of, digest_of
-
-SCOPE = "openid profile licence:export"
-GRANTS = ["authorization_code", "refresh_token"]
-
-
-@pytest.fixture
-def rp(platform: Flask, clock: FakeClock) -> RelyingParty:
-    """The export system, which refreshes and keeps a secret."""
-    return RelyingParty(platform, clock, system="export", scope=SCOPE, grant_types=GRANTS)
-
-
-@pytest.fixture
-def app_(platform: Flask, clock: FakeClock) -> RelyingParty:
-    """A client without a secret."""
-    members: dict[str, Any] = {"token_endpoint_auth_method": "none", "scope": SCOPE, "grant_types": GRANTS}
-    return RelyingParty(platform, clock, "app", None, **members)
 
 
 def set_key(platform: Flask, status: str) -> None:
@@ -45,10 +29,10 @@ def set_key(platform: Flask, status: str) -> None:
 
 @pytest.mark.spec("RFC 6749", "6")
 @pytest.mark.spec("OIDC Core", "12.2")
-def test_a_refresh_brings_tokens_about_the_same_sign_in(rp: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
-    first = rp.tokens(rp.browser(beijing.id))
+def test_a_refresh_brings_tokens_about_the_same_sign_in(refreshing: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
+    first = refreshing.tokens(refreshing.browser(beijing.id))
     clock.advance(minutes=9)
-    response = rp.refresh(first["refresh_token"])
+    response = refreshing.refresh(first["refresh_token"])
     again = body_of(response)
     assert response.headers["Cache-Control"] == "no-store"
     assert again["scope"] == first["scope"] == SCOPE
@@ -59,7 +43,7 @@ def test_a_refresh_brings_tokens_about_the_same_sign_in(rp: RelyingParty, beijin
     assert "nonce" not in new
     assert new["iat"] == old["iat"] + 540
     assert claims_of(again["access_token"])["gid"] == claims_of(first["access_token"])["gid"]
-    assert rp.userinfo(again["access_token"]).status_code == 200
+    assert refreshing.userinfo(again["access_token"]).status_code == 200
 
 
 def test_only_clients_registered_for_it_get_one_whatever_the_scope(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
@@ -68,17 +52,17 @@ def test_only_clients_registered_for_it_get_one_whatever_the_scope(platform: Fla
     assert "refresh_token" not in answer
     assert answer["scope"] == "openid"
     refused(plain.refresh("x"), "unauthorized_client")
-    refreshing = RelyingParty(platform, clock, "refreshing", grant_types=GRANTS)
+    refreshing = RelyingParty(platform, clock, "refreshing", grant_types=REFRESHES)
     assert "refresh_token" in refreshing.tokens(refreshing.browser(beijing.id), scope="profile")
 
 
 @pytest.mark.parametrize("token", ["", "x", "x" * 5000, "%00", "密"])
-def test_unknown_tokens(rp: RelyingParty, token: str) -> None:
-    refused(rp.refresh(token), "invalid_request" if not token else "invalid_grant")
+def test_unknown_tokens(refreshing: RelyingParty, token: str) -> None:
+    refused(refreshing.refresh(token), "invalid_request" if not token else "invalid_grant")
 
 
-def test_it_stands_in_the_database_as_a_digest_only(rp: RelyingParty, platform: Flask, beijing: Somebody) -> None:
-    token = rp.tokens(rp.browser(beijing.id))["refresh_token"]
+def test_it_stands_in_the_database_as_a_digest_only(refreshing: RelyingParty, platform: Flask, beijing: Somebody) -> None:
+    token = refreshing.tokens(refreshing.browser(beijing.id))["refresh_token"]
     with platform.app_context():
         assert session.scalars(select(RefreshToken.digest)).all() == [digest_of(token)]
     raw = b"".join((platform.extensions["idp"].settings.data_dir / name).read_bytes() for name in ("idp.db", "idp.db-wal"))
@@ -89,105 +73,105 @@ def test_it_stands_in_the_database_as_a_digest_only(rp: RelyingParty, platform: 
 # --- rotation -------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_of_a_confidential_client_it_stays(rp: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
-    token = rp.tokens(rp.browser(beijing.id))["refresh_token"]
+def test_of_a_confidential_client_it_stays(refreshing: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
+    token = refreshing.tokens(refreshing.browser(beijing.id))["refresh_token"]
     for _ in range(3):
-        assert "refresh_token" not in body_of(rp.refresh(token))
+        assert "refresh_token" not in body_of(refreshing.refresh(token))
         clock.advance(minutes=5)
 
 
 @pytest.mark.store
 @pytest.mark.spec("RFC 9700", "4.14")
 def test_of_a_public_client_it_is_rotated_and_a_late_repetition_ends_the_grant(
-    app_: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock
+    public: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock
 ) -> None:
-    first = app_.tokens(app_.browser(beijing.id))["refresh_token"]
-    second = body_of(app_.refresh(first))["refresh_token"]
+    first = public.tokens(public.browser(beijing.id))["refresh_token"]
+    second = body_of(public.refresh(first))["refresh_token"]
     assert second != first
     # the answer was lost: tokens, but no new family
     clock.advance(seconds=10)
-    again = body_of(app_.refresh(first))
+    again = body_of(public.refresh(first))
     assert "refresh_token" not in again
-    assert app_.userinfo(again["access_token"]).status_code == 200
-    third = body_of(app_.refresh(second))["refresh_token"]
+    assert public.userinfo(again["access_token"]).status_code == 200
+    third = body_of(public.refresh(second))["refresh_token"]
     clock.advance(seconds=1)
-    refused(app_.refresh(first))
+    refused(public.refresh(first))
     assert grant_reason(platform) == "refresh_replayed"
-    refused(app_.refresh(third))
-    assert app_.userinfo(again["access_token"]).status_code == 401
+    refused(public.refresh(third))
+    assert public.userinfo(again["access_token"]).status_code == 401
     with platform.app_context():
         ended = session.scalars(select(AuditEvent.detail).where(AuditEvent.event == "oidc.grant.ended")).all()
     assert [each["reason"] for each in ended] == ["refresh_replayed"]
 
 
 @pytest.mark.spec("RFC 6749", "5.2")
-def test_another_client_leaves_the_family_alone(app_: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    other = RelyingParty(platform, clock, "other", grant_types=GRANTS)
-    first = app_.tokens(app_.browser(beijing.id))["refresh_token"]
+def test_another_client_leaves_the_family_alone(public: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    other = RelyingParty(platform, clock, "other", grant_types=REFRESHES)
+    first = public.tokens(public.browser(beijing.id))["refresh_token"]
     refused(other.refresh(first))
-    second = body_of(app_.refresh(first))["refresh_token"]
+    second = body_of(public.refresh(first))["refresh_token"]
     clock.advance(minutes=1)
     refused(other.refresh(first))
     assert grant_reason(platform) is None
-    assert app_.refresh(second).status_code == 200
+    assert public.refresh(second).status_code == 200
 
 
-def test_a_confidential_client_does_not_pass_without_its_secret(rp: RelyingParty, beijing: Somebody) -> None:
-    token = rp.tokens(rp.browser(beijing.id))["refresh_token"]
+def test_a_confidential_client_does_not_pass_without_its_secret(refreshing: RelyingParty, beijing: Somebody) -> None:
+    token = refreshing.tokens(refreshing.browser(beijing.id))["refresh_token"]
     form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": "rp"}
-    refused(rp.token(form, {}), "invalid_client", 401)
+    refused(refreshing.token(form, {}), "invalid_client", 401)
 
 
 # --- life -----------------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_family_lives_eight_hours_however_often_it_is_rotated(app_: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
-    token = app_.tokens(app_.browser(beijing.id))["refresh_token"]
+def test_the_family_lives_eight_hours_however_often_it_is_rotated(public: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
+    token = public.tokens(public.browser(beijing.id))["refresh_token"]
     for _ in range(7):
         clock.advance(hours=1)
-        token = body_of(app_.refresh(token))["refresh_token"]
+        token = body_of(public.refresh(token))["refresh_token"]
     clock.advance(minutes=59, seconds=59)
-    token = body_of(app_.refresh(token))["refresh_token"]
+    token = body_of(public.refresh(token))["refresh_token"]
     clock.advance(seconds=1)
-    refused(app_.refresh(token))
+    refused(public.refresh(token))
 
 
-def test_it_never_outlives_the_session(rp: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
-    browser = rp.browser(beijing.id)
+def test_it_never_outlives_the_session(refreshing: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
+    browser = refreshing.browser(beijing.id)
     clock.advance(minutes=29)
     for _ in range(22):
-        rp.authorize(browser)
+        refreshing.authorize(browser)
         clock.advance(minutes=29)
-    token = rp.tokens(browser)["refresh_token"]  # 11 h 7 min
+    token = refreshing.tokens(browser)["refresh_token"]  # 11 h 7 min
     clock.advance(minutes=48)
-    late = body_of(rp.refresh(token))
+    late = body_of(refreshing.refresh(token))
     # cut to the session's end, as the access token is
     assert late["expires_in"] == 5 * 60
     clock.advance(minutes=5)
-    refused(rp.refresh(token))
+    refused(refreshing.refresh(token))
 
 
 # --- scope ----------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.spec("RFC 6749", "6")
-def test_scope_is_narrowed_and_what_was_never_asked_for_is_refused(rp: RelyingParty, beijing: Somebody) -> None:
-    token = rp.tokens(rp.browser(beijing.id), scope="openid offline_access licence:export address")["refresh_token"]
-    narrow = body_of(rp.refresh(token, scope="openid"))
+def test_scope_is_narrowed_and_what_was_never_asked_for_is_refused(refreshing: RelyingParty, beijing: Somebody) -> None:
+    token = refreshing.tokens(refreshing.browser(beijing.id), scope="openid offline_access licence:export address")["refresh_token"]
+    narrow = body_of(refreshing.refresh(token, scope="openid"))
     assert narrow["scope"] == claims_of(narrow["access_token"])["scope"] == "openid"
-    assert "id_token" not in body_of(rp.refresh(token, scope="licence:export"))
+    assert "id_token" not in body_of(refreshing.refresh(token, scope="licence:export"))
     # the whole request again, with what was left out of it
-    assert body_of(rp.refresh(token, scope="openid offline_access licence:export address"))["scope"] == "openid licence:export"
-    assert body_of(rp.refresh(token))["scope"] == "openid licence:export"
-    refused(rp.refresh(token, scope="openid profile"), "invalid_scope")
-    refused(rp.refresh(token, scope="licence:import"), "invalid_scope")
-    refused(rp.refresh(token, scope="address"), "invalid_scope")
-    assert rp.refresh(token).status_code == 200
+    assert body_of(refreshing.refresh(token, scope="openid offline_access licence:export address"))["scope"] == "openid licence:export"
+    assert body_of(refreshing.refresh(token))["scope"] == "openid licence:export"
+    refused(refreshing.refresh(token, scope="openid profile"), "invalid_scope")
+    refused(refreshing.refresh(token, scope="licence:import"), "invalid_scope")
+    refused(refreshing.refresh(token, scope="address"), "invalid_scope")
+    assert refreshing.refresh(token).status_code == 200
 
 
 @pytest.mark.requirement("R66")
 def test_a_right_that_went_is_gone_at_once_and_can_come_back(platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    hall = RelyingParty(platform, clock, scope="openid licence:export licence:import", grant_types=GRANTS)
+    hall = RelyingParty(platform, clock, scope="openid licence:export licence:import", grant_types=REFRESHES)
     token = hall.tokens(hall.browser(beijing.id), resource="http://127.0.0.1:8000")["refresh_token"]
     with platform.app_context(), transaction():
         key = session.query(EKey).one()
@@ -200,21 +184,21 @@ def test_a_right_that_went_is_gone_at_once_and_can_come_back(platform: Flask, be
 
 @pytest.mark.store
 @pytest.mark.requirement("R66")
-def test_the_last_licence_gone_ends_the_grant(rp: RelyingParty, platform: Flask, beijing: Somebody) -> None:
-    answer = rp.tokens(rp.browser(beijing.id))
+def test_the_last_licence_gone_ends_the_grant(refreshing: RelyingParty, platform: Flask, beijing: Somebody) -> None:
+    answer = refreshing.tokens(refreshing.browser(beijing.id))
     set_key(platform, "revoked")
-    refused(rp.refresh(answer["refresh_token"], scope="openid"))
+    refused(refreshing.refresh(answer["refresh_token"], scope="openid"))
     assert grant_reason(platform) == "licence_gone"
     set_key(platform, "active")
-    refused(rp.refresh(answer["refresh_token"]))
-    assert rp.userinfo(answer["access_token"]).status_code == 401
+    refused(refreshing.refresh(answer["refresh_token"]))
+    assert refreshing.userinfo(answer["access_token"]).status_code == 401
 
 
 @pytest.mark.spec("RFC 8707", "2.2")
-def test_no_other_resource_than_the_authorized_one(rp: RelyingParty, beijing: Somebody) -> None:
-    token = rp.tokens(rp.browser(beijing.id))["refresh_token"]
-    refused(rp.refresh(token, resource="urn:licence:system:import"), "invalid_target")
-    assert rp.refresh(token, resource="urn:licence:system:export").status_code == 200
+def test_no_other_resource_than_the_authorized_one(refreshing: RelyingParty, beijing: Somebody) -> None:
+    token = refreshing.tokens(refreshing.browser(beijing.id))["refresh_token"]
+    refused(refreshing.refresh(token, resource="urn:licence:system:import"), "invalid_target")
+    assert refreshing.refresh(token, resource="urn:licence:system:export").status_code == 200
 
 
 # --- what ends a grant, and what does not ---------------------------------------------------------------------------------------------------
@@ -222,11 +206,11 @@ def test_no_other_resource_than_the_authorized_one(rp: RelyingParty, beijing: So
 
 @pytest.mark.store
 @pytest.mark.parametrize("end", ["sign_out", "epoch", "account_disabled", "enterprise_closed", "client_disabled", "client_ended", "replayed_code"])
-def test_what_ends_a_grant_ends_its_refresh(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, end: str) -> None:
-    code = rp.code(rp.browser(beijing.id))
-    token = body_of(rp.redeem(code))["refresh_token"]
+def test_what_ends_a_grant_ends_its_refresh(refreshing: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, end: str) -> None:
+    code = refreshing.code(refreshing.browser(beijing.id))
+    token = body_of(refreshing.redeem(code))["refresh_token"]
     if end == "replayed_code":
-        rp.redeem(code)
+        refreshing.redeem(code)
     with platform.app_context(), transaction():
         account = session.get_one(Account, beijing.id)
         if end == "sign_out":
@@ -241,40 +225,40 @@ def test_what_ends_a_grant_ends_its_refresh(rp: RelyingParty, platform: Flask, b
             session.get_one(ClientRecord, "rp").disabled_at = clock.now()
         if end == "client_ended":
             assert revocation.end_grants_of_client("rp", "client_disabled", clock.now()) == 1
-    response = rp.refresh(token)
+    response = refreshing.refresh(token)
     refused(response, *(("invalid_client", 401) if end == "client_disabled" else ("invalid_grant", 400)))
 
 
 @pytest.mark.requirement("R77")
-def test_idling_ends_no_grant_and_a_refresh_is_no_activity(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    browser = rp.browser(beijing.id)
-    token = rp.tokens(browser)["refresh_token"]
+def test_idling_ends_no_grant_and_a_refresh_is_no_activity(refreshing: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    browser = refreshing.browser(beijing.id)
+    token = refreshing.tokens(browser)["refresh_token"]
     clock.advance(minutes=20)
-    assert rp.refresh(token).status_code == 200
+    assert refreshing.refresh(token).status_code == 200
     clock.advance(minutes=10)
-    assert "code=" not in rp.authorize(browser).location
-    assert rp.refresh(token).status_code == 200
+    assert "code=" not in refreshing.authorize(browser).location
+    assert refreshing.refresh(token).status_code == 200
     with platform.app_context():
         assert session.query(Grant).one().ended_at is None
 
 
 @pytest.mark.requirement("R77")
-def test_one_of_the_ministrys_own_may_say_that_its_user_has_clicked(rp: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
-    browser = rp.browser(beijing.id)
-    token = rp.tokens(browser)["refresh_token"]
+def test_one_of_the_ministrys_own_may_say_that_its_user_has_clicked(refreshing: RelyingParty, beijing: Somebody, clock: FakeClock) -> None:
+    browser = refreshing.browser(beijing.id)
+    token = refreshing.tokens(browser)["refresh_token"]
     for _ in range(3):
         clock.advance(minutes=20)
-        assert rp.refresh(token, user_activity="true").status_code == 200
-    assert "code=" in rp.authorize(browser, prompt="none").location
+        assert refreshing.refresh(token, user_activity="true").status_code == 200
+    assert "code=" in refreshing.authorize(browser, prompt="none").location
     # once idle too long, it is not brought back
     clock.advance(minutes=30)
-    assert rp.refresh(token, user_activity="true").status_code == 200
-    assert "code=" not in rp.authorize(browser, prompt="none").location
+    assert refreshing.refresh(token, user_activity="true").status_code == 200
+    assert "code=" not in refreshing.authorize(browser, prompt="none").location
 
 
 @pytest.mark.requirement("R77")
 def test_strangers_cannot_keep_a_session_awake(platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    stranger = RelyingParty(platform, clock, "stranger", scope="openid", grant_types=GRANTS)
+    stranger = RelyingParty(platform, clock, "stranger", scope="openid", grant_types=REFRESHES)
     browser = stranger.browser(beijing.id)
     token = stranger.tokens(browser)["refresh_token"]
     with platform.app_context(), transaction():
@@ -291,9 +275,9 @@ def test_strangers_cannot_keep_a_session_awake(platform: Flask, beijing: Somebod
 
 @pytest.mark.store
 def test_a_crash_before_the_commit_leaves_the_token_as_it_was(
-    app_: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    public: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    token = app_.tokens(app_.browser(beijing.id))["refresh_token"]
+    token = public.tokens(public.browser(beijing.id))["refresh_token"]
     platform.testing = False
 
     def crash(*_: Any, **__: Any) -> None:
@@ -301,17 +285,17 @@ def test_a_crash_before_the_commit_leaves_the_token_as_it_was(
 
     with monkeypatch.context() as broken:
         broken.setattr(catalogue, "tokens_issued", crash)
-        assert app_.refresh(token).status_code == 500
+        assert public.refresh(token).status_code == 500
     clock.advance(minutes=1)  # it was not rotated, so it is not shown again
-    assert "refresh_token" in body_of(app_.refresh(token))
+    assert "refresh_token" in body_of(public.refresh(token))
 
 
 @pytest.mark.store
-def test_a_refusal_leaves_its_rows(app_: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    token = app_.tokens(app_.browser(beijing.id))["refresh_token"]
-    app_.refresh(token)
+def test_a_refusal_leaves_its_rows(public: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    token = public.tokens(public.browser(beijing.id))["refresh_token"]
+    public.refresh(token)
     clock.advance(minutes=1)
-    refused(app_.refresh(token))
+    refused(public.refresh(token))
     with platform.app_context():
         events = session.scalars(select(AuditEvent.event).where(AuditEvent.event.in_(["oidc.client.refused", "oidc.grant.ended"]))).all()
         assert sorted(events) == ["oidc.client.refused", "oidc.grant.ended"]
@@ -319,8 +303,8 @@ def test_a_refusal_leaves_its_rows(app_: RelyingParty, platform: Flask, beijing:
         assert session.query(RefreshToken).filter(RefreshToken.rotated_at.is_not(None)).count() == 1
 
 
-def test_the_sweep_takes_them_with_their_grant(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
-    rp.tokens(rp.browser(beijing.id))
+def test_the_sweep_takes_them_with_their_grant(refreshing: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    refreshing.tokens(refreshing.browser(beijing.id))
     clock.advance(hours=12, seconds=1)
     with platform.app_context(), transaction():
         revocation.sweep(clock.now())
