@@ -45,7 +45,10 @@ class Place:
 
     def environment(self) -> dict[str, str]:
         """What the platform's processes see."""
-        return {"IDP_DATA_DIR": str(self.state / "platform"), "IDP_ISSUER": self.issuer, "PYTHONUNBUFFERED": "1", **os.environ}
+        # the business systems are told of sign-outs on loopback
+        told = ",".join(f"127.0.0.1:{self.systems_port + number}" for number in range(len(systems())))
+        mine = {"IDP_DATA_DIR": str(self.state / "platform"), "IDP_ISSUER": self.issuer, "IDP_OUTBOUND_ALLOW": told}
+        return {**mine, "PYTHONUNBUFFERED": "1", **os.environ}
 
 
 def _listening_port(issuer: str) -> int:

@@ -1,6 +1,7 @@
 """A small OpenID Connect relying party, as a business system would build one on authlib's Flask client.
 
 Owns: the registration it hands to the platform (`registration`), the platform as it sees it (`provider`), the check of access tokens
-(`access_tokens`), who is signed in (`signed_in`), the pages (`app`). Routes: /, /login, /callback, /logout, /signed-out.
+(`access_tokens`) and of logout tokens (`logout_tokens`), who is signed in (`signed_in`), the pages (`app`).
+Routes: /, /login, /callback, /logout, /signed-out, /backchannel-logout.
 Does not: know passwords, keys or the platform's database. Everything it knows comes in tokens and from userinfo.
 """

@@ -1,7 +1,8 @@
 """The pages of one business system, and how it signs a person in.
 
 `/` shows who is signed in, or a button · `/login` starts at once (OIDC Core §4: also from the platform's hall, with `iss`) · `/callback` ends it ·
-`/logout` (POST) signs out here and at the platform · `/signed-out` is where the platform sends the person afterwards.
+`/logout` (POST) signs out here and at the platform · `/signed-out` is where the platform sends the person afterwards ·
+`/backchannel-logout` (POST) is where the platform itself says that a session is over.
 """
 
 import logging
@@ -16,13 +17,15 @@ from joserfc.jwk import ECKey
 from requests import RequestException
 from werkzeug.wrappers import Response as BaseResponse
 
-from clients.relying_party import access_tokens
+from clients.relying_party import access_tokens, logout_tokens
 from clients.relying_party.provider import SKEW_SECONDS, Distrusted, Provider, connect
 from clients.relying_party.registration import Registration
 from clients.relying_party.signed_in import MOST_SIGNED_IN, MOST_UNDER_WAY, Memory
 
 # a business system asks again after this long, whatever the platform's session does
 SIGNED_IN_SECONDS = 8 * 3600
+# a sign-in that was under way when its session ended is over by then
+ENDED_SECONDS = 15 * 60
 log = logging.getLogger(__name__)
 pages = Blueprint("pages", __name__)
 
@@ -86,6 +89,9 @@ def callback() -> BaseResponse | tuple[str, int]:
     except (OAuthError, MismatchingStateError, JoseError, RequestException, ValueError, KeyError, Distrusted):
         log.exception("%s: sign-in refused", _system().system)
         return _failed("token", 400)
+    # the sign-out overtook the sign-in
+    if _memory().get(f"ended {person['claims'].get('sid')}"):
+        return _failed("token", 400)
     if _system().licence_scope not in person["scopes"]:
         return render_template("refused.html"), 403
     _memory().delete(session.get("handle", ""))
@@ -134,6 +140,20 @@ def logout() -> BaseResponse | tuple[str, int]:
         return redirect(url_for("pages.signed_out"), 303)
     answer.status_code = 303
     return answer
+
+
+@pages.post("/backchannel-logout")
+def backchannel_logout() -> tuple[dict[str, str], int]:
+    """End what the platform's logout token names (OIDC Back-Channel Logout §2.7): no cookie and no person stand behind this request."""
+    try:
+        ended = logout_tokens.judge(_provider(), _memory(), request.form.get("logout_token", ""))
+    except (Distrusted, RequestException) as error:
+        log.warning("%s: %s", _system().system, error)
+        return {"error": "invalid_request"}, 400
+    if ended.sid is not None:
+        _memory().set(f"ended {ended.sid}", True, ENDED_SECONDS)
+    _memory().delete_people(ended.sid, ended.sub)
+    return {}, 200
 
 
 @pages.get("/signed-out")

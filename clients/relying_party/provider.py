@@ -23,6 +23,7 @@ from clients.relying_party.registration import ASSERTION_ALG, Registration, publ
 TIMEOUT_SECONDS = 5
 ASSERTION_SECONDS = 60
 JWKS_SECONDS = 300
+JWKS_AGAIN_SECONDS = 30
 SKEW_SECONDS = 60
 
 
@@ -74,6 +75,11 @@ class Provider(FlaskOAuth2App):
             self.server_metadata["jwks_at"] = time.time()
             return cast("dict[str, Any]", keys)
         return cast("dict[str, Any]", super().fetch_jwk_set())
+
+    def refetch_jwk_set(self) -> dict[str, Any] | None:
+        """The keys as they are now, for a signature that the known ones did not make; None if they were fetched just now."""
+        just_now = time.time() - self.server_metadata.get("jwks_at", 0) < JWKS_AGAIN_SECONDS
+        return None if just_now else self.fetch_jwk_set(force=True)
 
     def claims_options(self) -> dict[str, dict[str, Any]]:
         """What authlib must find in an ID token beside nonce, times, azp and at_hash (OIDC Core §3.1.3.7)."""

@@ -26,16 +26,35 @@ class Memory:
     def set(self, key: str, value: Any, seconds: float) -> None:
         """Keep `value` for `seconds`."""
         with self._lock:
-            self._entries[key] = (time.monotonic() + seconds, value)
-            self._entries.move_to_end(key)
-            while len(self._entries) > self._most:
-                self._entries.popitem(last=False)
+            self._put(key, value, seconds)
+
+    def _put(self, key: str, value: Any, seconds: float) -> None:
+        self._entries[key] = (time.monotonic() + seconds, value)
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._most:
+            self._entries.popitem(last=False)
 
     def get(self, key: str) -> Any:
         """The value, None if unknown or over."""
         with self._lock:
             end, value = self._entries.get(key, (0.0, None))
             return value if time.monotonic() < end else None
+
+    def first(self, key: str, seconds: float) -> bool:
+        """Keep `key` for `seconds`; False if it is there already."""
+        with self._lock:
+            if time.monotonic() < self._entries.get(key, (0.0, None))[0]:
+                return False
+            self._put(key, True, seconds)
+            return True
+
+    def delete_people(self, sid: str | None, sub: str | None) -> int:
+        """Forget everybody of this session at the platform, or, where no session is named, of this subject; returns how many."""
+        with self._lock:
+            found = [key for key, (_end, value) in self._entries.items() if _is(value, sid, sub)]
+            for key in found:
+                del self._entries[key]
+        return len(found)
 
     def delete(self, key: str) -> None:
         """Forget it."""
@@ -47,3 +66,10 @@ class Memory:
         handle = secrets.token_urlsafe(32)
         self.set(handle, value, seconds)
         return handle
+
+
+def _is(value: Any, sid: str | None, sub: str | None) -> bool:
+    if not isinstance(value, dict) or "claims" not in value:
+        return False
+    claims = value["claims"]
+    return bool(claims.get("sid") == sid) if sid is not None else bool(claims.get("sub") == sub)

@@ -94,6 +94,11 @@ def client_changed(now: datetime, *, client_id: str, change: str) -> None:
     _write("oidc.client.changed", now, client_id=client_id, detail={"change": change})
 
 
+def initial_access_token_made(now: datetime, *, policy: str, uses: int) -> None:
+    """An operator allowed `uses` clients to register themselves over HTTP."""
+    _write("oidc.initial_access_token.made", now, detail={"policy": policy, "uses": uses})
+
+
 def signing_key_changed(now: datetime, *, kid: str, change: str) -> None:
     """A signing key was made, became current, retired or was withdrawn."""
     _write("oidc.key.changed", now, detail={"kid": kid, "change": change})
@@ -109,9 +114,24 @@ def authorized(now: datetime, *, account_id: int, session_id: int, client_id: st
     _write("oidc.authorized", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
 
 
+def consent_given(now: datetime, *, account_id: int, client_id: str, scope: str, claims: list[str]) -> None:
+    """A person allowed a client these scopes and single claims; it is remembered."""
+    _write("oidc.consent.given", now, account_id=account_id, client_id=client_id, detail={"scope": scope, "claims": claims})
+
+
+def consent_withdrawn(now: datetime, *, account_id: int, client_id: str) -> None:
+    """A person took back what they had allowed a client."""
+    _write("oidc.consent.withdrawn", now, account_id=account_id, client_id=client_id)
+
+
 def tokens_issued(now: datetime, *, account_id: int | None, client_id: str, grant_id: int | None, scope: str) -> None:
     """Tokens left for a client."""
     _write("oidc.tokens.issued", now, account_id=account_id, client_id=client_id, detail={"grant": grant_id, "scope": scope})
+
+
+def access_token_revoked(now: datetime, *, client_id: str, grant_id: int | None) -> None:
+    """A client took one of its access tokens back; `grant_id` is None for a token in its own name."""
+    _write("oidc.access_token.revoked", now, client_id=client_id, detail={"grant": grant_id})
 
 
 def grant_ended(now: datetime, *, account_id: int | None, client_id: str, grant_id: int, reason: str) -> None:

@@ -27,12 +27,22 @@ class Reached:
     auth_time: datetime
 
 
-def granted(factors: Mapping[str, datetime], wishes: Sequence[str], demand: str | None) -> Reached | None:
-    """The level for one authorization: the client's demand, else the first wish that the session has, else the strongest it has.
+@dataclass(frozen=True)
+class Asked:
+    """What one authorization asks for: `demands`, each a choice of levels of which one must be reached, and `wishes`, best first."""
 
-    `factors` are the session's factor times. None: the demand is unmet (OIDC unmet_authentication_requirements), or no factor counts.
+    demands: tuple[Sequence[str], ...] = ()
+    wishes: Sequence[str] = ()
+
+
+def granted(factors: Mapping[str, datetime], asked: Asked) -> Reached | None:
+    """The level for one authorization: the first of the first demand that the session has, else of the wishes, else the strongest it has.
+
+    `factors` are the session's factor times. None: a demand is unmet (OIDC unmet_authentication_requirements), or no factor counts.
     """
     has = {level.acr: level for level in LEVELS if all(factor in factors for factor in level.factors)}
-    wished = next((has[wish] for wish in wishes if wish in has), None) or next(reversed(has.values()), None)
-    level = has.get(demand) if demand else wished
+    if not all(any(acr in has for acr in demand) for demand in asked.demands):
+        return None
+    named = asked.demands[0] if asked.demands else asked.wishes
+    level = next((has[acr] for acr in named if acr in has), None) or next(reversed(has.values()), None)
     return Reached(level, min(factors[factor] for factor in level.factors)) if level else None

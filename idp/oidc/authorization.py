@@ -12,7 +12,7 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
 from idp.entitlements import rules as entitlements
-from idp.oidc import acr, scopes
+from idp.oidc import acr, claims, consents, scopes, subjects
 from idp.oidc.checks import Fault, Subject
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.sessions import lifecycle
@@ -23,7 +23,7 @@ FACTORS = ("password", "totp", "ekey")
 
 @dataclass(frozen=True)
 class Person:
-    """Who is signed in, as plain values: account, its random `sub` and epoch, the session with the times of its factors."""
+    """Who is signed in, as plain values: account, what the asking client calls it, its epoch, the session with the times of its factors."""
 
     account_id: int
     sub: str
@@ -53,11 +53,17 @@ class AskConsent:
 
 @dataclass(frozen=True)
 class Allowed:
-    """A code may be issued for these scopes at this resource, with this level reached."""
+    """A code may be issued for these scopes at this resource, with this level reached; `claims` see models.Grant."""
 
     granted: tuple[str, ...]
     target: scopes.Target
     reached: acr.Reached
+    claims: dict[str, list[str]]
+
+    @property
+    def named(self) -> set[str]:
+        """The claims asked for one by one."""
+        return {name for names in self.claims.values() for name in names}
 
 
 Decision = SignIn | NoRight | AskConsent | Allowed | Fault
@@ -68,7 +74,8 @@ class Situation:
     """What one decision rests on beside request and client.
 
     `meant_sub` is the subject of a verified id_token_hint; `since` see AuthorizationRequest.factors_since; `first` is False once the request
-    was stored, so that `prompt=login` asks exactly once.
+    was stored, so that `prompt=login` asks exactly once; `consented`: the person has said yes to this very request; `agreed`: what they
+    allowed this client before.
     """
 
     person: Person | None
@@ -77,6 +84,7 @@ class Situation:
     meant_sub: str | None
     consented: bool
     today: date
+    agreed: consents.Agreed = consents.NOTHING
 
 
 def decide(subject: Subject, at: Situation) -> Decision:
@@ -87,12 +95,12 @@ def decide(subject: Subject, at: Situation) -> Decision:
     # 1, 2
     if at.person is None or (at.first and request.prompt & {"login", "select_account"}):
         return Fault("login_required", "signin") if request.silent else SignIn()
-    reached = acr.granted(at.person.factors, request.acr_values or own.default_acr_values, own.require_acr)
+    reached = acr.granted(at.person.factors, _levels(subject))
     if reached is not None and at.since is not None and reached.auth_time < at.since:
         return Fault("login_required", "max_age") if request.silent else SignIn()
-    # 3: OIDC Core §3.1.2.1: never the code of whoever else happens to be signed in
-    if at.meant_sub is not None and at.meant_sub != at.person.sub:
-        return Fault("login_required", "id_token_hint")
+    # 3: OIDC Core §3.1.2.1, §5.5.1: never the code of whoever else happens to be signed in
+    if _means_another(subject, at.person, at.meant_sub):
+        return Fault("login_required", "other_person")
     # 4
     if reached is None:
         return Fault("unmet_authentication_requirements", "acr")
@@ -102,7 +110,7 @@ def decide(subject: Subject, at: Situation) -> Decision:
         return Fault("access_denied", "licence") if request.silent else _no_right(target, at.person, at.today)
     allowed = Allowed(left, target, reached, claims.asked(subject.claims, own.scopes))
     # 6
-    if not at.consented and (not own.first_party or "consent" in request.prompt):
+    if not at.consented and ("consent" in request.prompt or not agreed(subject, allowed, at.agreed)):
         return Fault("consent_required", "consent") if request.silent else AskConsent()
     return allowed
 
@@ -149,15 +157,20 @@ _ADD_GRANT = insert(Grant.__table__).returning(Grant.__table__.c.id)  # type: ig
 _ADD_CODE = insert(AuthorizationCode.__table__)  # type: ignore[arg-type]  # as above
 
 
-def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int) -> str | None:
-    """Inside a transaction: a grant and its code; returns the code, None if the session has just ended.
+def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int, consented: bool = False) -> str | SignIn | AskConsent:
+    """Inside a transaction: a grant and its code; returns the code, or what is missing if session or consent has just ended.
 
-    The session's row is held until the commit, so that a sign-out at the same moment either refuses this code or ends its grant.
+    Both rows are held until the commit, so that a sign-out or withdrawal at the same moment either refuses this code or ends its grant.
+    `consented`: the person has just said yes, which is remembered.
     """
     connection = db_session.connection()
     if connection.execute(_LIVE, {"session_id": person.session_id}).one_or_none() is None:
-        return None
+        return SignIn()
     client, request = subject.known, subject.request
+    if consented:
+        consents.remember(person.account_id, client.client_id, allowed.target.scopes, allowed.named, now)
+    elif not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):
+        return AskConsent()
     if person.touch_due and not request.silent:
         lifecycle.touch(person.session_id, now)
     code, scope = opaque_tokens.make(), " ".join(allowed.granted)
@@ -166,12 +179,15 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         "client_id": client.client_id,
         "session_id": person.session_id,
         "sid": lifecycle.sid_for(person.session_id, client.client_id) if client.registration.backchannel_logout_uri else None,
+        "sub": subjects.ensure(person.account_id, person.sub, client.registration),
+        "requested_scope": request.get("scope"),
         "asked_scope": " ".join(allowed.target.scopes),
         "scope": scope,
         "resource": allowed.target.resource,
         "acr": allowed.reached.level.acr,
         "amr": list(allowed.reached.level.amr),
         "auth_time": allowed.reached.auth_time,
+        "claims": allowed.claims,
         "epoch": person.epoch,
         "created_at": now,
         "expires_at": person.session_end,

@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
-from idp.oidc import scopes
+from idp.oidc import claims_request, scopes
+from idp.oidc.claims_request import ClaimsRequest
 from idp.oidc.forms import Form
 
 # Parameters we know and the most characters of each; unknown ones are ignored (RFC 6749 §3.1).
@@ -34,8 +36,10 @@ KNOWN = {
     "registration": 2000,
 }
 # a hint that is too long helps nobody and harms nobody
-IGNORED_WHEN_LONG = ("login_hint", "ui_locales", "claims_locales", "acr_values", "display", "claims")
+IGNORED_WHEN_LONG = ("login_hint", "ui_locales", "claims_locales", "acr_values", "display")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# between the members of JSON line breaks and tabs are blanks
+_CONTROL_IN_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 MAX_AGE = re.compile(r"[0-9]{1,9}\Z")
 
 
@@ -86,6 +90,11 @@ class AuthorizationRequest:
         """The levels it wishes for, best first."""
         return tuple(self.get("acr_values").split()[:10])
 
+    @cached_property
+    def claims(self) -> ClaimsRequest | None:
+        """The claims asked for one by one; None if that parameter is malformed."""
+        return claims_request.parse(self.get("claims")) if self.get("claims") else ClaimsRequest()
+
     def factors_since(self, default_max_age: int | None, now: datetime) -> datetime | None:
         """The oldest factor time that satisfies prompt and max_age; None = any. Judged once, when the request comes in."""
         # choosing another account is done by signing in with it
@@ -101,10 +110,11 @@ def read(form: Form) -> AuthorizationRequest:
     values: dict[str, str] = {}
     repeated, malformed = set(), set()
     for name, most in KNOWN.items():
-        sent = form.get(name, ())
+        # RFC 8707 §2: a resource may stand there again
+        sent = tuple(dict.fromkeys(form.get(name, ()))) if name == "resource" else form.get(name, ())
         if len(sent) > 1:
             repeated.add(name)
-        elif sent and (len(sent[0]) > most or _CONTROL.search(sent[0])):
+        elif sent and (len(sent[0]) > most or (_CONTROL_IN_JSON if name == "claims" else _CONTROL).search(sent[0])):
             if name not in IGNORED_WHEN_LONG:
                 malformed.add(name)
         elif sent:

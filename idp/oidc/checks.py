@@ -10,6 +10,7 @@ from enum import Enum
 
 from idp.oidc import redirect_uris, scopes
 from idp.oidc.authorization_request import MAX_AGE, AuthorizationRequest
+from idp.oidc.claims_request import ClaimsRequest
 from idp.oidc.clients import Client
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
@@ -48,6 +49,11 @@ class Subject:
             raise RuntimeError("asked for the client before it was proven")
         return self.client
 
+    @property
+    def claims(self) -> ClaimsRequest:
+        """The claims asked for one by one, once `_claims` has passed."""
+        return self.request.claims or ClaimsRequest()
+
     def target(self) -> scopes.Target | str:
         """The scopes and the resource that this client can get, or the error code."""
         own = self.known.registration
@@ -69,12 +75,17 @@ def _redirect_uri(subject: Subject) -> Fault | None:
     return None
 
 
+def _may_authorize(subject: Subject) -> Fault | None:
+    # RFC 6749 §4.1.2.1
+    return None if "authorization_code" in subject.known.registration.grant_types else Fault("unauthorized_client", "grant_types")
+
+
 def _well_formed(subject: Subject) -> Fault | None:
     # RFC 6749 §3.1: no parameter more than once. Several resources would need several tokens (RFC 8707 §2).
     for name in sorted(subject.request.repeated):
         return Fault("invalid_target" if name == "resource" else "invalid_request", f"{name}_repeated")
     for name in sorted(subject.request.malformed):
-        return Fault("invalid_request", f"{name}_malformed")
+        return Fault("invalid_target" if name == "resource" else "invalid_request", f"{name}_malformed")
     return None
 
 
@@ -122,6 +133,10 @@ def _max_age(subject: Subject) -> Fault | None:
     return Fault("invalid_request", "max_age") if asked and not MAX_AGE.match(asked) else None
 
 
+def _claims(subject: Subject) -> Fault | None:
+    return Fault("invalid_request", "claims") if subject.request.claims is None else None
+
+
 def _scope(subject: Subject) -> Fault | None:
     if not subject.request.scopes or len(subject.request.scopes) > scopes.MAX_SCOPES:
         return Fault("invalid_scope", "scope")
@@ -142,6 +157,7 @@ AUTHORIZE = frozenset({"authorize"})
 CHECKS = (
     Check(_client_known, Failure.PAGE, AUTHORIZE),
     Check(_redirect_uri, Failure.PAGE, AUTHORIZE),
+    Check(_may_authorize, Failure.ANSWER, AUTHORIZE),
     Check(_well_formed, Failure.ANSWER, AUTHORIZE),
     Check(_no_request_object, Failure.ANSWER, AUTHORIZE),
     Check(_response_type, Failure.ANSWER, AUTHORIZE),
@@ -149,6 +165,7 @@ CHECKS = (
     Check(_pkce, Failure.ANSWER, AUTHORIZE),
     Check(_prompt, Failure.ANSWER, AUTHORIZE),
     Check(_max_age, Failure.ANSWER, AUTHORIZE),
+    Check(_claims, Failure.ANSWER, AUTHORIZE),
     Check(_scope, Failure.ANSWER, AUTHORIZE),
 )
 

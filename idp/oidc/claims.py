@@ -1,6 +1,6 @@
 """What tokens and userinfo say about a person and about the authorization. Protocol claims and profile claims never mix."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,12 +12,38 @@ from idp.accounts.models import Account, AccountName
 from idp.db import session
 from idp.enterprises.models import Enterprise
 from idp.oidc import scopes
+from idp.oidc.claims_request import ClaimsRequest
 
+# the claims about a person that a scope releases, or the `claims` parameter one by one
+BY_SCOPE = {
+    "profile": ("name", "preferred_username", "updated_at"),
+    "email": ("email", "email_verified"),
+    "phone": ("phone_number", "phone_number_verified"),
+    "enterprise": ("enterprise_code", "uscc", "enterprise_name"),
+}
+_SCOPE_OF = {name: scope for scope, names in BY_SCOPE.items() for name in names}
 SUPPORTED = (
     *("iss", "sub", "aud", "exp", "iat", "nonce", "auth_time", "acr", "amr", "at_hash", "sid"),
-    *("name", "preferred_username", "updated_at", "email", "email_verified", "phone_number", "phone_number_verified"),
-    *("enterprise_code", "uscc", "enterprise_name", "licences", "legacy_usernames"),
+    *_SCOPE_OF,
+    *("licences", "legacy_usernames"),
 )
+
+
+def scope_of(name: str) -> str:
+    """The scope that releases a claim together with others of its kind; "" if none does."""
+    return _SCOPE_OF.get(name, "")
+
+
+def asked(request: ClaimsRequest, scopes_: Collection[str]) -> dict[str, list[str]]:
+    """The claims asked for one by one that a client with these scopes may have, by the place where they are to stand."""
+    places = {"id_token": request.id_token, "userinfo": request.userinfo}
+    kept = {place: allowed(sorted(wishes), scopes_) for place, wishes in places.items()}
+    return {place: names for place, names in kept.items() if names}
+
+
+def allowed(names: Iterable[str], scopes_: Collection[str]) -> list[str]:
+    """Of these claims those that a client with these scopes may be told."""
+    return [name for name in names if scope_of(name) in scopes_]
 
 
 @dataclass(frozen=True)
@@ -68,9 +94,22 @@ def access_token(facts: Facts, scope: str, audience: list[str], now: datetime, e
     }
 
 
+def own_access_token(issuer: str, client_id: str, scope: str, audience: str, now: datetime, expires_at: datetime) -> dict[str, Any]:
+    """Claims of an access token that a client holds in its own name (RFC 9068 §2.2: `sub` is the client)."""
+    return {
+        "iss": issuer,
+        "sub": client_id,
+        "aud": audience,
+        "exp": int(expires_at.timestamp()),
+        "iat": int(now.timestamp()),
+        "jti": opaque_tokens.make(),
+        "client_id": client_id,
+        "scope": scope,
+    }
+
+
 # --- userinfo -------------------------------------------------------------------------------------------------------------------------------
 
-_PROFILE = {"profile", "email", "phone"}
 _PERSON = (
     select(
         Account.display_name,
@@ -86,45 +125,56 @@ _PERSON = (
     .join(Enterprise, Enterprise.id == Account.enterprise_id)
     .where(Account.id == bindparam("account_id"))
 )
-_NAMES = (
-    select(AccountName.name, AccountName.canonical, AccountName.system, AccountName.local_name)
-    .where(AccountName.account_id == bindparam("account_id"))
+_MINE = AccountName.account_id == bindparam("account_id")
+_CANONICAL = select(AccountName.name).where(_MINE, AccountName.canonical).order_by(AccountName.id).limit(1)
+_OLD_NAMES = (
+    select(AccountName.local_name)
+    .where(_MINE, AccountName.system == bindparam("system"), AccountName.local_name.is_not(None), AccountName.local_name != "")
     .order_by(AccountName.id)
 )
 
 
-def userinfo(account_id: int, sub: str, granted: Collection[str], client_system: str | None) -> dict[str, Any]:
-    """The released claims (OIDC Core §5.3): `granted` are the scopes that hold now, licences already cut to the rights."""
-    said: dict[str, Any] = {}
-    if {*_PROFILE, "enterprise"} & set(granted):
-        said |= _told(session.connection().execute(_PERSON, {"account_id": account_id}).mappings().one(), granted)
-    if "profile" in granted or scopes.systems_of(granted):
-        said |= _names(account_id, granted, client_system)
+def userinfo(account_id: int, sub: str, granted: Collection[str], client_system: str | None, named: Collection[str] = ()) -> dict[str, Any]:
+    """The released claims (OIDC Core §5.3): `granted` are the scopes that hold now, licences already cut to the rights; `named` see `told`."""
+    said = told(account_id, [*(name for scope in granted for name in BY_SCOPE.get(scope, ())), *named])
     if scopes.systems_of(granted):
         said["licences"] = sorted(scopes.systems_of(granted))
-    # protocol claims are laid over, never under
-    return {**{name: value for name, value in said.items() if value not in (None, "")}, "sub": sub}
-
-
-def _told(person: RowMapping, granted: Collection[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
-    if "profile" in granted:
-        told |= {"name": person["display_name"], "updated_at": int(person["updated_at"].timestamp())}
-    if "email" in granted and person["email"]:
-        told |= {"email": person["email"], "email_verified": person["email_proven_at"] is not None}
-    if "phone" in granted and person["mobile"]:
-        told |= {"phone_number": person["mobile"], "phone_number_verified": person["mobile_proven_at"] is not None}
-    if "enterprise" in granted:
-        told |= {"enterprise_code": person["code"], "uscc": person["uscc"], "enterprise_name": person["enterprise_name"]}
-    return told
-
-
-def _names(account_id: int, granted: Collection[str], client_system: str | None) -> dict[str, Any]:
-    rows = session.connection().execute(_NAMES, {"account_id": account_id}).all()
-    told: dict[str, Any] = {}
-    if "profile" in granted:
-        told["preferred_username"] = next((row.name for row in rows if row.canonical), None)
     # D11: only the client's own old names, and only under its own licence; absent = create the user by `sub`
     if client_system is not None and scopes.LICENCE + client_system in granted:
-        told["legacy_usernames"] = [row.local_name for row in rows if row.system == client_system and row.local_name] or None
-    return told
+        said |= _filled({"legacy_usernames": _old_names(account_id, client_system)})
+    # protocol claims are laid over, never under
+    return {**said, "sub": sub}
+
+
+def told(account_id: int, names: Collection[str]) -> dict[str, Any]:
+    """The claims of these names that the account has a value for."""
+    wanted, said = set(names), dict[str, Any]()
+    if wanted - {"preferred_username"}:
+        said = _about(session.connection().execute(_PERSON, {"account_id": account_id}).mappings().one())
+    if "preferred_username" in wanted:
+        said["preferred_username"] = session.connection().execute(_CANONICAL, {"account_id": account_id}).scalar()
+    return _filled({name: value for name, value in said.items() if name in wanted})
+
+
+def _filled(claims: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in claims.items() if value not in (None, "", [])}
+
+
+def _about(person: RowMapping) -> dict[str, Any]:
+    return {
+        "name": person["display_name"],
+        "updated_at": int(person["updated_at"].timestamp()),
+        "email": person["email"],
+        "email_verified": person["email_proven_at"] is not None if person["email"] else None,
+        "phone_number": person["mobile"],
+        "phone_number_verified": person["mobile_proven_at"] is not None if person["mobile"] else None,
+        "enterprise_code": person["code"],
+        "uscc": person["uscc"],
+        "enterprise_name": person["enterprise_name"],
+    }
+
+
+def _old_names(account_id: int, system: str) -> list[str]:
+    # a dual-use user has two names here and one there (D1)
+    rows = session.connection().execute(_OLD_NAMES, {"account_id": account_id, "system": system})
+    return list(dict.fromkeys(row.local_name for row in rows))

@@ -160,6 +160,11 @@ class KeySet:
         """Public JWKs for `/oauth2/jwks`: next, current, and retired for an hour."""
         return [each.public_jwk for each in self.verifiers.values() if each.good(now, RETIRED_IN_JWKS)]
 
+    def sign(self, content: dict[str, Any], alg: str, typ: str) -> str:
+        """A compact token of these claims, by the key that signs for `alg` now."""
+        signer = self.signers[alg]
+        return jose.signed(signer.key, signer.kid, alg, content, typ)
+
     def verified(self, token: str, typ: Iterable[str], now: datetime, keep: timedelta = RETIRED_IN_JWKS) -> dict[str, Any] | None:
         """Claims of a token that one of our keys signed, retired at most `keep` ago; None otherwise. Times are not judged here."""
 

@@ -12,30 +12,41 @@ ENDPOINTS = {
     "authorization_endpoint": "/oauth2/authorize",
     "token_endpoint": "/oauth2/token",
     "userinfo_endpoint": "/oauth2/userinfo",
+    "introspection_endpoint": "/oauth2/introspect",
+    "revocation_endpoint": "/oauth2/revoke",
     "jwks_uri": "/oauth2/jwks",
     "end_session_endpoint": "/oauth2/logout",
 }
+REGISTRATION_PATH = "/oauth2/register"
 
 
-def document(issuer: str, grants: Collection[str], systems: Collection[str]) -> dict[str, Any]:
-    """The metadata of this issuer; `systems` are the codes of the business systems."""
+def document(issuer: str, grants: Collection[str], systems: Collection[str], *, registration: bool) -> dict[str, Any]:
+    """The metadata of this issuer; `systems` are the codes of the business systems, `registration`: clients may register themselves."""
     return {
         "issuer": issuer,
         **{name: issuer + path for name, path in ENDPOINTS.items()},
+        **({"registration_endpoint": issuer + REGISTRATION_PATH} if registration else {}),
         "scopes_supported": [*scopes.STANDARD, *(scopes.LICENCE + system for system in systems)],
         "response_types_supported": ["code"],
         "response_modes_supported": list(checks.RESPONSE_MODES),
         "grant_types_supported": list(grants),
-        "subject_types_supported": ["public"],
+        "subject_types_supported": ["public", "pairwise"],
         "acr_values_supported": [level.acr for level in acr.LEVELS],
         "id_token_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": sorted(checks.PROMPTS),
         "claim_types_supported": ["normal"],
         "claims_supported": list(claims.SUPPORTED),
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
+        "userinfo_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "request_parameter_supported": False,
         # left out it would mean true
         "request_uri_parameter_supported": False,

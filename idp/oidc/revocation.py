@@ -6,33 +6,52 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
+from idp.oidc import backchannel
 from idp.oidc.models import Grant
 from idp.sessions.models import Session
 
+# A grant that ends alone for one of these is told to its client: nothing else would tell that the person is to be signed out there.
+TOLD = frozenset({"licence_gone", "consent_withdrawn"})
+_WHAT = (Grant.id, Grant.account_id, Grant.client_id, Grant.sid)
 
-def _end(which: ColumnElement[bool], reason: str, now: datetime) -> int:
-    ended = update(Grant).where(which, Grant.ended_at.is_(None)).values(ended_at=now, end_reason=reason)
-    rows = db_session.execute(ended.returning(Grant.id, Grant.account_id, Grant.client_id), execution_options={"synchronize_session": False}).all()
-    for grant_id, account_id, client_id in rows:
-        audit.grant_ended(now, account_id=account_id, client_id=client_id, grant_id=grant_id, reason=reason)
+
+def _end(*which: ColumnElement[bool], reason: str, now: datetime) -> int:
+    ended = update(Grant).where(*which, Grant.ended_at.is_(None)).values(ended_at=now, end_reason=reason).returning(*_WHAT)
+    rows = db_session.execute(ended, execution_options={"synchronize_session": False}).all()
+    for row in rows:
+        audit.grant_ended(now, account_id=row.account_id, client_id=row.client_id, grant_id=row.id, reason=reason)
+    if reason in TOLD:
+        for client_id, sid, account_id in sorted({(row.client_id, row.sid, row.account_id) for row in rows if row.sid}):
+            backchannel.tell(client_id, sid, account_id, now)
     return len(rows)
 
 
 def end_grant(grant_id: int, reason: str, now: datetime) -> bool:
     """End one grant (inside a transaction); False if it was over already."""
-    return _end(Grant.id == grant_id, reason, now) == 1
+    return _end(Grant.id == grant_id, reason=reason, now=now) == 1
 
 
 def end_grants_of_account(account_id: int, reason: str, now: datetime) -> int:
     """End every grant of an account; returns how many."""
-    return _end(Grant.account_id == account_id, reason, now)
+    return _end(Grant.account_id == account_id, reason=reason, now=now)
+
+
+def end_grants_at(account_id: int, client_id: str, reason: str, now: datetime) -> int:
+    """End every grant of an account at one client; returns how many."""
+    return _end(Grant.account_id == account_id, Grant.client_id == client_id, reason=reason, now=now)
+
+
+def end_grants_of_client(client_id: str, reason: str, now: datetime) -> int:
+    """End every grant of a client; returns how many."""
+    return _end(Grant.client_id == client_id, reason=reason, now=now)
 
 
 def on_session_end(row: Session, now: datetime) -> None:
-    """The hook for `sessions.lifecycle.end`: the grants of a session end in the commit that ends it."""
+    """The hook for `sessions.lifecycle.end`: in the commit that ends a session its grants end, and its clients will be told."""
     # the end was written past the object, so its reason is read
     reason = db_session.scalar(select(Session.end_reason).where(Session.id == row.id))
-    _end(Grant.session_id == row.id, reason or "session_ended", now)
+    _end(Grant.session_id == row.id, reason=reason or "session_ended", now=now)
+    backchannel.session_over(row.id, row.account_id, now)
 
 
 def sweep(now: datetime) -> None:

@@ -26,7 +26,7 @@ class Session(Base):
     ekey_at: Mapped[datetime | None]
     started_at: Mapped[datetime]
     used_at: Mapped[datetime]
-    absolute_end: Mapped[datetime]
+    absolute_end: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(String(32))
 

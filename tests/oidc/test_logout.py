@@ -46,7 +46,6 @@ def test_a_proven_request_signs_out_and_goes_back(rp: RelyingParty, beijing: Som
         {"post_logout_redirect_uri": AFTER + "&y=2"},
         {"post_logout_redirect_uri": "JaVaScRiPt:alert(1)"},
         {"post_logout_redirect_uri": "https://evil.example/"},
-        {"post_logout_redirect_uri": ""},
         {"id_token_hint": ""},
         {"id_token_hint": "eyJhbGciOiJub25lIn0.e30."},
         {"client_id": "other"},
@@ -65,6 +64,42 @@ def test_anything_else_asks_first_and_stays_here(rp: RelyingParty, beijing: Some
     done = browser.post("/oauth2/logout/confirm", data={"csrf_token": token}, base_url=ISSUER, follow_redirects=True)
     assert "signed out" in done.get_data(as_text=True)
     assert not signed_in(rp, browser)
+
+
+@pytest.mark.spec("OIDC RP-Initiated Logout", "2")
+@pytest.mark.parametrize("sent", [{}, {"state": "s"}, {"client_id": "rp"}, {"logout_hint": "x", "ui_locales": "xx"}, {"id_token_hint": "HINT"}])
+def test_a_request_that_names_no_address_asks_without_talk_of_errors(rp: RelyingParty, beijing: Somebody, sent: dict[str, str]) -> None:
+    browser = rp.browser(beijing.id)
+    hint = rp.tokens(browser)["id_token"]
+    page = leave(browser, **{"ui_locales": "en", **{name: value.replace("HINT", hint) for name, value in sent.items()}})
+    assert page.status_code == 200
+    assert "(error)" not in page.get_data(as_text=True)
+    assert signed_in(rp, browser)
+    assert "signed out" in leave(rp.browser(), **{**sent, "ui_locales": "en"}).get_data(as_text=True)
+
+
+def test_who_is_not_signed_in_hears_of_a_faulty_request_too(rp: RelyingParty) -> None:
+    text = leave(rp.browser(), post_logout_redirect_uri=AFTER, ui_locales="en").get_data(as_text=True)
+    assert "error" in text
+    assert "signed out" in text
+
+
+def test_another_clients_address_is_not_gone_to(rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    RelyingParty(platform, clock, "other", post_logout_redirect_uris=["https://other.example/after"])
+    browser = rp.browser(beijing.id)
+    hint = rp.tokens(browser)["id_token"]
+    for client_id in ("other", "rp"):
+        page = leave(browser, id_token_hint=hint, post_logout_redirect_uri="https://other.example/after", client_id=client_id)
+        assert page.status_code == 200
+    assert signed_in(rp, browser)
+    done = leave(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER, client_id="rp", logout_hint="x")
+    assert done.location == AFTER
+    assert not signed_in(rp, browser)
+
+
+def test_a_wish_for_a_language_survives_the_post(rp: RelyingParty) -> None:
+    posted = rp.browser().post("/oauth2/logout", data={"post_logout_redirect_uri": AFTER, "ui_locales": "en"}, base_url=ISSUER)
+    assert "signed out" in rp.browser().get(posted.location, base_url=ISSUER).get_data(as_text=True)
 
 
 def test_a_bare_cross_site_request_signs_nobody_out(rp: RelyingParty, beijing: Somebody) -> None:

@@ -37,7 +37,7 @@ def test_a_sign_out_that_is_second_ends_the_grant_of_the_code(
 
     thread = threading.Thread(target=out)
 
-    def slow(*given: Any) -> str | None:
+    def slow(*given: Any) -> Any:
         code = real(*given)
         thread.start()
         # it waits for the commit of the code

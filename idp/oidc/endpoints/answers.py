@@ -48,6 +48,11 @@ def as_json(body: dict[str, Any], status: int = 200, **headers: str) -> Response
     return response
 
 
+def as_jwt(token: str) -> Response:
+    """A signed answer that nobody keeps."""
+    return Response(token, 200, {"Cache-Control": "no-store", "Pragma": "no-cache"}, content_type="application/jwt")
+
+
 def refusal(no: Refused) -> Response:
     """An error of the token side (RFC 6749 §5.2)."""
     headers = {"WWW-Authenticate": 'Basic realm="client"'} if no.status == 401 else {}

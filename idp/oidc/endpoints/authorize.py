@@ -14,8 +14,9 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import authorization, authorization_request, checks, forms, pending
+from idp.oidc import authorization, authorization_request, checks, consents, forms, pending, subjects
 from idp.oidc.authorization_request import AuthorizationRequest
+from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.keys import RETIRED_FOR_HINTS
@@ -57,7 +58,8 @@ def authorize_post() -> Answer:
         return arrived
     with transaction():
         request_id = pending.store(arrived.subject.request, "", arrived.since, web.now())
-    return redirect(url_for("oidc.resume", request_id=request_id), 303)
+    wish = arrived.subject.request.get("ui_locales") or None
+    return redirect(url_for("oidc.resume", request_id=request_id, ui_locales=wish), 303)
 
 
 def _arrive(raw: bytes) -> Arrival | Answer:
@@ -119,13 +121,14 @@ def recall(request_id: str) -> Arrival | Answer:
 # --- going on -------------------------------------------------------------------------------------------------------------------------------
 
 
-def person() -> authorization.Person | None:
-    """Who is signed in, as the rules want it."""
+def person(client: Client) -> authorization.Person | None:
+    """Who is signed in, as the rules want it, and under the name that this client knows."""
     found = web.principal()
     if found is None:
         return None
     account, row = session.get_one(Account, found.account_id), session.get_one(Session, found.session_id)
-    return authorization.person_of(account.id, account.sub, row, web.now())
+    sub = subjects.known(account.id, account.sub, client.registration)
+    return authorization.person_of(account.id, sub, row, web.now())
 
 
 def _meant(asked: AuthorizationRequest) -> str | checks.Fault | None:
@@ -145,25 +148,32 @@ def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:
     meant = _meant(asked)
     if isinstance(meant, checks.Fault):
         return answers.fault(asked, meant)
-    who = person()
-    situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today())
+    who = person(subject.known)
+    agreed = _agreed(who, subject.known) if who is not None else consents.NOTHING
+    situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today(), agreed)
     decision = authorization.decide(subject, situation)
     if isinstance(decision, checks.Fault):
         return answers.fault(asked, decision)
     if isinstance(decision, authorization.Allowed) and who is not None:
-        return _grant(arrived, who, decision)
+        return _grant(arrived, who, decision, consented)
     return _page(arrived, decision)
 
 
-def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.Allowed) -> Answer:
+def _agreed(who: authorization.Person, client: Client) -> consents.Agreed:
+    # the ministry's own are not asked about
+    return consents.NOTHING if client.registration.first_party else consents.agreed(who.account_id, client.client_id)
+
+
+def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.Allowed, consented: bool) -> Answer:
     with transaction():
-        code = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds)
-    if code is not None:
-        return answers.to_client(arrived.subject.request, {"code": code})
-    # the session ended while we decided
+        issued = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds, consented)
+    if isinstance(issued, str):
+        return answers.to_client(arrived.subject.request, {"code": issued})
+    # session or consent ended while we decided
     if arrived.subject.request.silent:
-        return answers.fault(arrived.subject.request, checks.Fault("login_required", "signin"))
-    return _sign_in(arrived)
+        missing = "consent" if isinstance(issued, authorization.AskConsent) else "login"
+        return answers.fault(arrived.subject.request, checks.Fault(f"{missing}_required", "ended"))
+    return _page(arrived, issued)
 
 
 def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:

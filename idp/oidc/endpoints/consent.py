@@ -1,5 +1,6 @@
 """GET, POST /oauth2/authorize/<id>/consent: what a client that is not the ministry's own asks for, and the person's yes or no."""
 
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from flask import render_template, request
@@ -12,7 +13,7 @@ from idp.accounts.models import Account
 from idp.db import session
 from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
-from idp.oidc import authorization, scopes
+from idp.oidc import authorization, claims, scopes
 from idp.oidc.checks import Fault
 from idp.oidc.endpoints import answers
 from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall
@@ -24,14 +25,20 @@ def _seal(arrived: Arrival, who: authorization.Person) -> str:
     return opaque_tokens.keyed_digest(web.runtime().secret, "consent", f"{arrived.request_id} {who.session_id} {who.account_id}")
 
 
-def _asked(arrived: Arrival, who: authorization.Person) -> tuple[str, ...]:
-    """What the client would get of what it asked."""
+def _asked(arrived: Arrival, who: authorization.Person) -> list[str]:
+    """What is agreed to, as scopes; also what the person has no right to today, since a right can come back."""
     situation = authorization.Situation(who, None, False, None, True, web.today())
     decision = authorization.decide(arrived.subject, situation)
-    return decision.granted if isinstance(decision, authorization.Allowed) else ()
+    return words(decision.target.scopes, decision.named) if isinstance(decision, authorization.Allowed) else []
 
 
-def _names(systems: set[str]) -> list[str]:
+def words(agreed: Sequence[str], named: Collection[str]) -> list[str]:
+    """Scopes, and the scopes whose words describe the claims asked for one by one."""
+    return list(dict.fromkeys([*agreed, *(claims.scope_of(name) for name in sorted(named))]))
+
+
+def names(systems: set[str]) -> list[str]:
+    """What business systems are called in the language of the page."""
     rows = session.scalars(select(BusinessSystem).where(BusinessSystem.code.in_(systems)).order_by(BusinessSystem.position))
     return [row.name_en if str(get_locale()) == "en" else row.name for row in rows]
 
@@ -43,8 +50,8 @@ def consent(request_id: str) -> Answer:
     arrived = recall(request_id)
     if not isinstance(arrived, Arrival):
         return arrived
-    who = person()
-    asked = _asked(arrived, who) if who is not None else ()
+    who = person(arrived.subject.known)
+    asked = _asked(arrived, who) if who is not None else []
     if who is None or not asked:
         return proceed(arrived)
     allow_return(arrived.subject)
@@ -54,7 +61,7 @@ def consent(request_id: str) -> Answer:
         client=arrived.subject.known.registration,
         client_name=name_of(arrived.subject),
         standard=[scope for scope in asked if not scope.startswith(scopes.LICENCE)],
-        systems=_names(scopes.systems_of(asked)),
+        systems=names(scopes.systems_of(asked)),
         host=urlsplit(arrived.subject.request.redirect_uri).netloc,
         username=session.get_one(Account, who.account_id).canonical_name,
         seal=_seal(arrived, who),
@@ -73,6 +80,6 @@ def consent_post(request_id: str) -> BaseResponse | Answer:
         return answers.fault(arrived.subject.request, Fault("access_denied", "consent"))
     if action != "allow":
         raise RequestBroken("oidc_request")
-    who = person()
+    who = person(arrived.subject.known)
     seen = who is not None and opaque_tokens.same(_seal(arrived, who), request.form.get("seal", ""))
     return proceed(arrived, consented=seen)

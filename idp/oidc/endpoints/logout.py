@@ -1,6 +1,7 @@
 """GET, POST /oauth2/logout (OIDC RP-Initiated Logout): sign out, and back to the client only where everything is proven."""
 
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlencode
 
 from flask import redirect, render_template, request, url_for
@@ -10,7 +11,8 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import forms, pending
+from idp.oidc import forms, pending, subjects
+from idp.oidc.clients import Client
 from idp.oidc.endpoints import body
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.keys import RETIRED_FOR_HINTS
@@ -18,13 +20,15 @@ from idp.oidc.revocation import on_session_end
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
 
-KNOWN = {"id_token_hint": 8192, "post_logout_redirect_uri": 2000, "client_id": 128, "state": 2000}
+# `logout_hint` is left to the session that is there
+KNOWN = {"id_token_hint": 8192, "post_logout_redirect_uri": 2000, "client_id": 128, "state": 2000, "ui_locales": 200}
 
 
 @dataclass(frozen=True)
 class Proven:
-    """A sign-out request that needs no question: whom it is about, and where to go on."""
+    """A sign-out request whose hint is ours: whom it is about, and where to go on ("" = nowhere: then a question is asked)."""
 
+    client: Client
     sub: str
     uri: str
     state: str
@@ -42,40 +46,43 @@ def logout_post() -> BaseResponse:
     """A cross-site POST brings no Lax cookie: keep it, and go on by our own GET."""
     if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
         raise RequestBroken("oidc_request")
+    asked = _read(request.get_data(cache=False))
     with transaction():
-        request_id = pending.store_logout(_read(request.get_data(cache=False)), web.now())
-    return redirect(url_for("oidc.logout", request=request_id), 303)
+        request_id = pending.store_logout(asked, web.now())
+    return redirect(url_for("oidc.logout", request=request_id, ui_locales=asked.get("ui_locales")), 303)
 
 
 @blueprint.get("/oauth2/logout")
 @web.access.protocol
 def logout() -> BaseResponse | str:
     """At once for a proven request about this very person, otherwise after a question."""
-    asked = _read(request.query_string)
     stored = request.args.get("request", "")
-    asked = asked or (pending.find_logout(stored, web.now()) if stored else {})
+    asked = pending.find_logout(stored, web.now()) if stored else _read(request.query_string)
     proven, person = _proven(asked), web.principal()
-    if proven is None or (person is not None and session.get_one(Account, person.account_id).sub != proven.sub):
-        faulty = bool(asked.get("post_logout_redirect_uri") or asked.get("id_token_hint")) and proven is None
-        return render_template("oidc/logout.html" if person else "signin/signed_out.html", faulty=faulty)
+    if not isinstance(proven, Proven) or not proven.uri or (person is not None and _sub_of(person, proven.client) != proven.sub):
+        return render_template("oidc/logout.html" if person else "signin/signed_out.html", faulty=proven == "faulty")
     state = {"state": proven.state} if proven.state else {}
     joint = "&" if "?" in proven.uri else "?"
     return _end(redirect(proven.uri + (joint + urlencode(state) if state else ""), 303))
 
 
-def _proven(asked: dict[str, str]) -> Proven | None:
-    """A hint that one of our keys signed (expired is fine), for a client that registered this very address."""
-    hint, uri = asked.get("id_token_hint"), asked.get("post_logout_redirect_uri")
-    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS) if hint else None
-    if claims is None or claims.get("iss") != web.runtime().settings.issuer or not uri:
-        return None
-    client_id = claims["aud"]
-    if asked.get("client_id", client_id) != client_id:
-        return None
-    client = provider().clients.find(client_id)
-    if client is None or uri not in client.registration.post_logout_redirect_uris:
-        return None
-    return Proven(claims["sub"], uri, asked.get("state", ""))
+def _sub_of(person: web.Principal, client: Client) -> str:
+    return subjects.known(person.account_id, session.get_one(Account, person.account_id).sub, client.registration)
+
+
+def _proven(asked: dict[str, str]) -> Proven | Literal["nothing", "faulty"]:
+    """What a hint proves that one of our keys signed (expired is fine), for a client that registered this very address."""
+    hint, uri = asked.get("id_token_hint"), asked.get("post_logout_redirect_uri", "")
+    if not hint:
+        # an address without a hint proves nothing: it is not gone to, and that is said
+        return "faulty" if uri else "nothing"
+    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS)
+    if claims is None or claims.get("iss") != web.runtime().settings.issuer or asked.get("client_id", claims["aud"]) != claims["aud"]:
+        return "faulty"
+    client = provider().clients.find(claims["aud"])
+    if client is None or (uri and uri not in client.registration.post_logout_redirect_uris):
+        return "faulty"
+    return Proven(client, claims["sub"], uri, asked.get("state", ""))
 
 
 @blueprint.post("/oauth2/logout/confirm")

@@ -1,34 +1,12 @@
 """GET, POST /oauth2/userinfo (OIDC Core §5.3): claims about the person, for a Bearer access token that still lives."""
 
-from typing import Any
-
 from flask import Response, request
-from sqlalchemy import bindparam, select
 
 from idp import web
-from idp.accounts.models import Account
-from idp.db import session
-from idp.enterprises.models import Enterprise
-from idp.entitlements import rules as entitlements
-from idp.oidc import claims, scopes
+from idp.oidc import access_tokens, claims
 from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, moment, provider
-from idp.oidc.models import Grant
 from idp.oidc.refusal import Refused
-from idp.oidc.tokens import ACCESS_TOKEN_TYPE
-
-_FIND = (
-    select(Grant.account_id, Grant.client_id, Grant.expires_at, Account.sub)
-    .join(Account, Account.id == Grant.account_id)
-    .join(Enterprise, Enterprise.id == Account.enterprise_id)
-    .where(
-        Grant.id == bindparam("grant_id"),
-        Grant.ended_at.is_(None),
-        Grant.epoch == Account.epoch,
-        Account.status == "active",
-        Enterprise.status == "active",
-    )
-)
 
 
 @blueprint.route("/oauth2/userinfo", methods=["GET", "POST"])
@@ -39,7 +17,7 @@ def userinfo() -> Response:
     if isinstance(shown, Refused):
         return _challenge(shown)
     told = _told(shown)
-    return _challenge(told) if isinstance(told, Refused) else answers.as_json(told)
+    return _challenge(told) if isinstance(told, Refused) else told
 
 
 def _challenge(no: Refused) -> Response:
@@ -67,30 +45,19 @@ def _token() -> str | Refused:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else Refused("", "no_token", 401)
 
 
-def _told(token: str) -> dict[str, Any] | Refused:
+def _told(token: str) -> Response | Refused:
     at = moment()
-    found = at.keys.latest().verified(token, (ACCESS_TOKEN_TYPE,), at.now)
-    invalid = Refused("invalid_token", "token", 401)
-    if found is None or found.get("iss") != at.issuer or not at.now.timestamp() < found["exp"]:
-        return invalid
-    audience = found["aud"] if isinstance(found["aud"], list) else [found["aud"]]
-    granted = scopes.split(found["scope"])
-    if at.issuer not in audience:
-        return invalid
-    if "openid" not in granted:
+    found = access_tokens.judge(token, at, provider().clients)
+    # a client's own token is about no person
+    if found is None or found.grant is None or web.runtime().settings.issuer not in found.audience:
+        return Refused("invalid_token", "token", 401)
+    if "openid" not in found.scopes:
         return Refused("insufficient_scope", "openid", 403)
-    grant = session.connection().execute(_FIND, {"grant_id": int(found["gid"])}).one_or_none()
-    if grant is None or at.now >= grant.expires_at:
-        return invalid
-    return _claims(grant, granted) or invalid
-
-
-def _claims(grant: Any, granted: tuple[str, ...]) -> dict[str, Any] | None:
-    """None if the client is no longer registered or is disabled."""
-    client = provider().clients.find(grant.client_id)
-    if client is None:
-        return None
-    left = [scope for scope in granted if scope in client.registration.scopes]
-    if scopes.systems_of(left):
-        left = list(scopes.entitled(left, entitlements.open_systems(grant.account_id, web.today())))
-    return claims.userinfo(grant.account_id, grant.sub, left, client.registration.system)
+    own, grant = found.client.registration, found.grant
+    named = claims.allowed(grant.claims.get("userinfo", ()), own.scopes)
+    told = claims.userinfo(grant.account_id, grant.sub, found.scopes, own.system, named)
+    if own.userinfo_signed_response_alg is None:
+        return answers.as_json(told)
+    # OIDC Core §5.3.2: signed for this client; protocol claims are laid over
+    whole = {**told, "iss": at.issuer, "aud": found.client.client_id}
+    return answers.as_jwt(at.keys.latest().sign(whole, own.userinfo_signed_response_alg, "JWT"))

@@ -1,0 +1,78 @@
+"""Back-channel logout (OIDC Back-Channel Logout): who is told of an end, and the logout token itself.
+
+The outbox holds facts only, written in the commit of the end; each attempt signs a token of its own, in the client's terms.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from idp import opaque_tokens
+from idp.accounts.models import Account
+from idp.adapters import Outbound
+from idp.db import session
+from idp.oidc import subjects
+from idp.oidc.clients import ClientCache
+from idp.oidc.keys import KeyRing
+from idp.outbox.queue import Handler, enqueue
+from idp.sessions.models import SessionClient
+
+LOGOUT_TOKEN = "oidc_logout_token"  # noqa: S105  # the kind of an outbox item
+LIFE = timedelta(seconds=120)
+TYPE = "logout+jwt"
+EVENT = "http://schemas.openid.net/event/backchannel-logout"
+
+
+class NotTakenError(OSError):
+    """The client did not take the token; the outbox tries again."""
+
+
+def session_over(session_id: int, account_id: int, now: datetime) -> None:
+    """Tell each client of an ended session that knows its `sid` (inside the transaction that ends it)."""
+    known = select(SessionClient.client_id, SessionClient.sid).where(SessionClient.session_id == session_id)
+    for client_id, sid in session.execute(known.order_by(SessionClient.client_id)):
+        tell(client_id, sid, account_id, now)
+
+
+def tell(client_id: str, sid: str, account_id: int, now: datetime) -> None:
+    """Tell one client that its `sid` is over (inside the transaction that ends it)."""
+    enqueue(LOGOUT_TOKEN, {"client_id": client_id, "sid": sid, "account_id": account_id}, now)
+
+
+def claims(issuer: str, client_id: str, sub: str, sid: str, now: datetime) -> dict[str, Any]:
+    """The claims of a logout token (§2.4); no nonce, so that it is never taken for an ID token."""
+    return {
+        "iss": issuer,
+        "sub": sub,
+        "aud": client_id,
+        "iat": int(now.timestamp()),
+        "exp": int((now + LIFE).timestamp()),
+        "jti": opaque_tokens.make(),
+        "sid": sid,
+        "events": {EVENT: {}},
+    }
+
+
+def deliver(outbound: Outbound, issuer: str, keys: KeyRing, clock: Callable[[], datetime]) -> Handler:
+    """The handler: sign now, POST, and be content only with 200 or 204; OSError = try again."""
+    clients = ClientCache()
+
+    def handle(facts: dict[str, Any]) -> None:
+        client = clients.find(facts["client_id"])
+        uri = client.registration.backchannel_logout_uri if client is not None else None
+        own = session.scalar(select(Account.sub).where(Account.id == facts["account_id"]))
+        sub = subjects.known(facts["account_id"], own, client.registration) if client is not None and own is not None else None
+        if client is None or uri is None or sub is None:  # nobody is left to be told
+            return
+        content = claims(issuer, client.client_id, sub, facts["sid"], clock())
+        token = keys.latest().sign(content, client.registration.id_token_signed_response_alg, TYPE)
+        # nothing stays open while another server takes its time
+        session.rollback()
+        answer = outbound.post(uri, {"logout_token": token})
+        # §2.8: 200; some answer 204. Redirects are not followed.
+        if answer.status not in (200, 204):
+            raise NotTakenError(f"{client.client_id} answered {answer.status}")
+
+    return handle
