@@ -15,7 +15,7 @@ from idp.entitlements import systems
 from idp.errors import IdpError
 from idp.key_register.cli import group as ekey_group
 from idp.legacy.cli import group as legacy_group
-from idp.oidc.cli import client_group, ensure_keys, keys_group
+from idp.oidc.cli import client_group, dev_group, ensure_keys, keys_group
 from idp.settings import Settings, load
 
 
@@ -37,7 +37,7 @@ def cli() -> None:
 
 
 cli.params.clear()  # Flask's own options (another app, debug, an .env file) have no place here
-for group in (enterprise_group, ekey_group, legacy_group, client_group, keys_group, db_group):
+for group in (enterprise_group, ekey_group, legacy_group, client_group, keys_group, dev_group, db_group):
     cli.add_command(group)
 
 

@@ -177,9 +177,13 @@ def test_a_dripping_server_costs_the_whole_time_and_no_more(opening: bytes) -> N
         assert time.monotonic() - began < 2
 
 
+def _wait(gate: threading.Event) -> None:
+    gate.wait(3)
+
+
 def test_a_silent_server_and_a_silent_resolver_are_left_in_time() -> None:
     gate = threading.Event()
-    with serving(lambda _line: gate.wait(3) and None) as server:
+    with serving(lambda _line: _wait(gate)) as server:
         assert reason(lambda: client(f"127.0.0.1:{server.port}", seconds=0.2).get(f"http://127.0.0.1:{server.port}/")) == "time"
         gate.set()
 

@@ -45,7 +45,7 @@ def judge(assertion: str, client: Client, audiences: tuple[str, ...], now: datet
     """The `jti` to spend, or a stable code of what is wrong (for the audit; the client hears only invalid_client)."""
     wanted = client.registration.token_endpoint_auth_signing_alg
     # 1, 2: never the library's default list of algorithms
-    claims = jose.verified(assertion, client.key, (wanted,) if wanted else ASSERTION_ALGORITHMS, TYPES)
+    claims = client.verified(assertion, (wanted,) if wanted else ASSERTION_ALGORITHMS, TYPES, now)
     if claims is None:
         return "assertion_signature"
     # 3

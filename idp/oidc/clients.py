@@ -2,27 +2,32 @@
 
 import secrets as random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
-from joserfc.jwk import JWKRegistry, Key
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 
 from idp import opaque_tokens
+from idp.adapters import Outbound
 from idp.audit import catalogue as audit
 from idp.db import session
 from idp.errors import BadInput
+from idp.oidc import jose
+from idp.oidc.client_keys import FetchedKeys, Keys
+from idp.oidc.client_models import ClientOrigin
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import CLIENT_ID, Registration, judge
+from idp.web import origin_of
 
 MAX_CACHED = 1000
 MIN_SECRET_CHARACTERS = 32
 MAX_SECRET_CHARACTERS = 256
 # an old secret lives on this long after a new one is set
 SECRET_OVERLAP = timedelta(hours=24)
+NO_OVERLAP = timedelta()
 Change = Literal["added", "updated", "unchanged"]
 
 
@@ -43,15 +48,17 @@ class Client:
     registration: Registration
     secrets: tuple[Secret, ...]
 
-    @cached_property
-    def keys(self) -> dict[str | None, Key]:
-        """The public keys of its JWKS by kid."""
-        return {jwk.get("kid"): JWKRegistry.import_key(jwk) for jwk in (self.registration.jwks or {"keys": []})["keys"]}
+    fetched: FetchedKeys | None = None
 
-    def key(self, alg: str, kid: str | None) -> Key | None:
-        """The key an assertion must be signed with; without `kid` only if there is just one. The key's own `alg` binds."""
-        found = self.keys.get(kid) if kid is not None else next(iter(self.keys.values())) if len(self.keys) == 1 else None
-        return found if found is not None and found.get("alg", alg) == alg and found.get("use", "sig") == "sig" else None
+    @cached_property
+    def _keys(self) -> Keys:
+        return Keys(self.registration.jwks)
+
+    def verified(self, token: str, algorithms: Sequence[str], typ: Sequence[str], now: datetime) -> Mapping[str, Any] | None:
+        """The claims of a token that one of its keys signed, from its JWKS or its `jwks_uri`; None on any fault. Not inside a transaction."""
+        if self.fetched is not None:
+            return self.fetched.verified(token, algorithms, typ, now)
+        return jose.verified(token, self._keys.find, algorithms, typ)
 
 
 _MINE = ClientRecord.client_id == bindparam("client_id")
@@ -62,8 +69,9 @@ _WHOLE = select(ClientRecord.version, ClientRecord.registration, ClientRecord.se
 class ClientCache:
     """Clients of this process, keyed by id and version: each look-up reads the version, so a change counts at once in every process."""
 
-    def __init__(self) -> None:
-        """Empty."""
+    def __init__(self, outbound: Outbound | None = None) -> None:
+        """Empty; `outbound` fetches the keys of clients that have a `jwks_uri`, for those who let clients prove themselves."""
+        self._outbound = outbound
         self._known: OrderedDict[str, Client] = OrderedDict()
 
     def find(self, client_id: str) -> Client | None:
@@ -82,7 +90,9 @@ class ClientCache:
         row = session.connection().execute(_WHOLE, {"client_id": client_id}).one_or_none()
         if row is None or row.disabled_at is not None:
             return None
-        found = Client(client_id, row.version, judge({**row.registration, "client_id": client_id}), tuple(map(_secret, row.secrets)))
+        registration = judge({**row.registration, "client_id": client_id})
+        fetched = FetchedKeys(registration.jwks_uri, self._outbound) if registration.jwks_uri and self._outbound else None
+        found = Client(client_id, row.version, registration, tuple(map(_secret, row.secrets)), fetched)
         self._known[client_id] = found
         while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
@@ -111,8 +121,8 @@ def judge_secret(secret: str) -> str:
     return secret
 
 
-def add(registration: Registration, secret: str | None, now: datetime) -> None:
-    """Store a new client; BadInput if the id is taken, or if secret and method do not belong together."""
+def add(registration: Registration, secret: str | None, now: datetime) -> ClientRecord:
+    """Store a new client and return its row; BadInput if the id is taken, or if secret and method do not belong together."""
     if session.get(ClientRecord, registration.client_id) is not None:
         raise BadInput("there is a client of that id already", field="client_id")
     if registration.has_secret != (secret is not None):
@@ -121,7 +131,17 @@ def add(registration: Registration, secret: str | None, now: datetime) -> None:
     if secret is not None:
         row.secrets = [_stored(secret)]
     session.add(row)
+    session.flush()
+    _set_origins(registration)
     audit.client_changed(now, client_id=row.client_id, change="added")
+    return row
+
+
+def _set_origins(registration: Registration) -> None:
+    """The origins whose pages may call us, so that one indexed look-up answers a preflight."""
+    session.execute(delete(ClientOrigin).where(ClientOrigin.client_id == registration.client_id))
+    origins = {origin_of(uri) for uri in registration.redirect_uris if uri.startswith(("https:", "http:"))}
+    session.add_all(ClientOrigin(origin=origin, client_id=registration.client_id) for origin in sorted(origins))
 
 
 def _stored(secret: str) -> dict[str, Any]:
@@ -131,21 +151,41 @@ def _stored(secret: str) -> dict[str, Any]:
 def update(row: ClientRecord, registration: Registration, secret: str | None, now: datetime) -> Change:
     """Make a stored client equal to `registration` and, if one is brought, its secret to `secret`."""
     members, kept = registration.members(), _secrets_after(row, registration, secret, now)
+    _same_sector(judge({**row.registration, "client_id": row.client_id}), registration)
     if row.registration == members and row.secrets == kept:
         return "unchanged"
     row.registration, row.secrets, row.version, row.updated_at = members, kept, row.version + 1, now
+    _set_origins(registration)
     audit.client_changed(now, client_id=row.client_id, change="updated")
     return "updated"
 
 
-def _secrets_after(row: ClientRecord, registration: Registration, secret: str | None, now: datetime) -> list[dict[str, Any]]:
+def _same_sector(before: Registration, after: Registration) -> None:
+    """BadInput if people would get other names: the sector is frozen at registration (OIDC Core §8.1)."""
+    if before.sector is not None and after.sector is not None and before.sector != after.sector:
+        raise BadInput(f"the sector is {before.sector!r} for good; a client elsewhere is a new client", field="sector_identifier_uri")
+
+
+def _secrets_after(
+    row: ClientRecord, registration: Registration, secret: str | None, now: datetime, overlap: timedelta = SECRET_OVERLAP
+) -> list[dict[str, Any]]:
     if not registration.has_secret:
         return []
     if secret is None or any(each["digest"] == opaque_tokens.digest(secret) and each["expires_at"] is None for each in row.secrets):
         return list(row.secrets)
-    until = (now + SECRET_OVERLAP).isoformat()
-    live = [each for each in row.secrets if each["expires_at"] is None]
+    until = (now + overlap).isoformat()
+    # the last change wins: what was already running out does not outlive it, and two old secrets never pile up
+    live = [each for each in row.secrets if each["expires_at"] is None] if overlap else []
     return [*({**each, "expires_at": until} for each in live), _stored(secret)]
+
+
+def set_secret(row: ClientRecord, secret: str, now: datetime, overlap: timedelta = SECRET_OVERLAP) -> None:
+    """A new secret; the old ones live on for `overlap`. BadInput for a client that has no use for one."""
+    registration = judge({**row.registration, "client_id": row.client_id})
+    if not registration.has_secret:
+        raise BadInput("has no use for a secret", field="token_endpoint_auth_method")
+    row.secrets, row.version, row.updated_at = _secrets_after(row, registration, secret, now, overlap), row.version + 1, now
+    audit.client_changed(now, client_id=row.client_id, change="secret_rotated")
 
 
 def listing() -> Sequence[ClientRecord]:

@@ -13,7 +13,8 @@ class ClientRecord(Base):
     """One registered client. `registration` holds its metadata under the names of RFC 7591 and ours (see registration.py).
 
     `secrets`: `{"digest", "made_at", "expires_at"}` each, so that an old secret can live on for an overlap. `version` grows with every
-    change and is the key of the caches. One row, so that a cache entry is filled from one snapshot.
+    change and is the key of the caches. One row, so that a cache entry is filled from one snapshot. Registered over HTTP: `unknown` are the
+    members that mean nothing to us, `access_digest` is of its registration access token (RFC 7592).
     """
 
     __tablename__ = "oidc_clients"
@@ -22,6 +23,8 @@ class ClientRecord(Base):
     version: Mapped[int] = mapped_column(default=1)
     registration: Mapped[dict[str, Any]]
     secrets: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    unknown: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    access_digest: Mapped[str | None] = mapped_column(String(64))
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -58,7 +61,9 @@ class LogoutRequestRecord(Base):
 class Grant(Base):
     """One authorization. Code and tokens carry its id; `ended_at` with `end_reason` once it is over.
 
-    `asked_scope` is what was asked for and consented, `scope` what the rights left of it. `epoch` is the account's at the time.
+    `sub` is what this client calls the person. `requested_scope` is the request's own word, `asked_scope` what of it this client may have and
+    the person consented to, `scope` what the rights left of that. `epoch` is the account's at the time. `claims`: the names asked for one by
+    one, under `id_token` and `userinfo`.
     """
 
     __tablename__ = "oidc_grants"
@@ -69,17 +74,32 @@ class Grant(Base):
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"))
     session_id: Mapped[int | None]
     sid: Mapped[str | None] = mapped_column(String(64))
+    sub: Mapped[str] = mapped_column(String(64))
+    requested_scope: Mapped[str] = mapped_column(String(1000))
     asked_scope: Mapped[str] = mapped_column(String(1000))
     scope: Mapped[str] = mapped_column(String(1000))
     resource: Mapped[str] = mapped_column(String(200))
     acr: Mapped[str] = mapped_column(String(64))
     amr: Mapped[list[str]]
     auth_time: Mapped[datetime]
+    claims: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     epoch: Mapped[int]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class Consent(Base):
+    """What one person has allowed one client so far: scopes, and claims asked for one by one; `at` is the last time they said yes."""
+
+    __tablename__ = "oidc_consents"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), primary_key=True)
+    scopes: Mapped[list[str]]
+    claims: Mapped[list[str]]
+    at: Mapped[datetime]
 
 
 class AuthorizationCode(Base):

@@ -5,23 +5,23 @@
 
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlencode, urlsplit
 
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, RSAKey
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
 
 from idp.db import dumps
 from idp.errors import BadInput
-from idp.oidc import acr, redirect_uris, scopes
+from idp.oidc import acr, client_keys, redirect_uris, scopes
 from idp.web import origin_of
 
 ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
-MAX_JWKS_KEYS = 10
-MIN_RSA_BITS = 2048
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$")]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}\Z")
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
+# what we call ourselves stands first
+CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri")
+SINGLE_URIS = (*CALLED_URIS, "initiate_login_uri", "client_uri", "logo_uri", "policy_uri", "tos_uri")
 
 
 class Registration(BaseModel):
@@ -35,14 +35,17 @@ class Registration(BaseModel):
     application_type: Literal["web", "native"] = "web"
     redirect_uris: UriList = ()
     post_logout_redirect_uris: UriList = ()
-    grant_types: tuple[Literal["authorization_code", "refresh_token"], ...] = ("authorization_code",)
+    grant_types: tuple[Literal["authorization_code", "refresh_token", "client_credentials"], ...] = ("authorization_code",)
     response_types: tuple[Literal["code"], ...] = ("code",)
     scope: Annotated[str, StringConstraints(max_length=1000)] = " ".join(scopes.STANDARD)
     token_endpoint_auth_method: AuthMethod = "client_secret_basic"  # noqa: S105  # a method's name
     token_endpoint_auth_signing_alg: Literal["ES256", "PS256", "RS256", "EdDSA"] | None = None
     id_token_signed_response_alg: Literal["ES256", "RS256"] = "RS256"  # noqa: S105  # an algorithm's name
-    subject_type: Literal["public"] = "public"
+    userinfo_signed_response_alg: Literal["ES256", "RS256"] | None = None
+    subject_type: Literal["public", "pairwise"] = "public"
+    sector_identifier_uri: str | None = None
     jwks: dict[str, Any] | None = None
+    jwks_uri: str | None = None
     default_max_age: Annotated[int, Field(ge=0, le=86400)] | None = None
     require_auth_time: bool = False
     default_acr_values: tuple[str, ...] = ()
@@ -80,7 +83,7 @@ class Registration(BaseModel):
                 raise ValueError(f"{uri!r}: {reason}")
         return tuple(dict.fromkeys(value))
 
-    @field_validator("initiate_login_uri", "backchannel_logout_uri", "client_uri", "logo_uri", "policy_uri", "tos_uri")
+    @field_validator(*SINGLE_URIS)
     @classmethod
     def _uri(cls, value: str | None) -> str | None:
         reason = redirect_uris.fault(value) if value is not None else None
@@ -119,18 +122,27 @@ class Registration(BaseModel):
     @classmethod
     def _jwks(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
         if value is not None:
-            _judge_jwks(value)
+            client_keys.judge(value)
         return value
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         keyed = self.token_endpoint_auth_method == "private_key_jwt"  # noqa: S105  # a method's name
-        if keyed and self.jwks is None:
-            raise ValueError("private_key_jwt needs jwks")
+        if keyed and self.jwks is None and self.jwks_uri is None:
+            raise ValueError("private_key_jwt needs jwks or jwks_uri")
+        # RFC 7591 §2
+        if self.jwks is not None and self.jwks_uri is not None:
+            raise ValueError("jwks and jwks_uri exclude each other")
+        # OIDC Core §8.1
+        if self.subject_type == "pairwise" and self.sector is None:
+            raise ValueError("pairwise subjects need redirect_uris of one host, or a sector_identifier_uri")
         if "authorization_code" in self.grant_types and not self.redirect_uris:
             raise ValueError("redirect_uris must not be empty")
-        if "authorization_code" not in self.grant_types:
-            raise ValueError("grant_types must hold authorization_code")
+        if "authorization_code" not in self.grant_types and self.grant_types != ("client_credentials",):
+            raise ValueError("grant_types must hold authorization_code, or client_credentials alone")
+        # RFC 6749 §4.4
+        if "client_credentials" in self.grant_types and self.public:
+            raise ValueError("client_credentials is only for confidential clients")
         # RFC 9700 §2.1.1: public clients have nothing but PKCE
         if not self.require_pkce and self.public:
             raise ValueError("require_pkce = false is only for confidential clients")
@@ -143,6 +155,12 @@ class Registration(BaseModel):
     def name(self, lang: str) -> str:
         """What people are shown (RFC 7591 §2.2)."""
         return (self.client_name_en if lang == "en" else "") or self.client_name or self.client_id
+
+    def start(self, issuer: str) -> str:
+        """Where a sign-in at the client can be started from here (OIDC Core §4), "" if it told none."""
+        if not self.initiate_login_uri:
+            return ""
+        return f"{self.initiate_login_uri}{'&' if '?' in self.initiate_login_uri else '?'}{urlencode({'iss': issuer})}"
 
     @property
     def public(self) -> bool:
@@ -160,36 +178,19 @@ class Registration(BaseModel):
         return self.application_type == "native"
 
     @property
+    def sector(self) -> str | None:
+        """The host whose clients call a person by the same name; None for public subjects (OIDC Core §8.1)."""
+        if self.subject_type == "public":
+            return None
+        if self.sector_identifier_uri is not None:
+            return urlsplit(self.sector_identifier_uri).hostname
+        hosts = {urlsplit(uri).hostname for uri in self.redirect_uris}
+        return hosts.pop() if len(hosts) == 1 else None
+
+    @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes it may ask for."""
         return scopes.split(self.scope)
-
-
-def _judge_jwks(jwks: dict[str, Any]) -> None:
-    """ValueError unless every key is a public, strong, singly named RSA, EC P-256 or Ed25519 key."""
-    keys = jwks.get("keys")
-    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_JWKS_KEYS or set(jwks) != {"keys"}:
-        raise ValueError(f"must be an object with `keys`, a list of 1 to {MAX_JWKS_KEYS}")
-    names = [_judge_key(key) for key in keys]
-    if len(set(names)) != len(names) or (len(names) > 1 and None in names):
-        raise ValueError("every key needs a `kid` of its own")
-
-
-def _judge_key(jwk: object) -> str | None:
-    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC", "OKP") or {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & set(jwk):
-        raise ValueError("keys must be public RSA, EC or OKP keys")
-    try:
-        key = JWKRegistry.import_key(jwk)
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise ValueError("a key cannot be read") from error
-    if isinstance(key, RSAKey) and key.raw_value.key_size < MIN_RSA_BITS:
-        raise ValueError(f"RSA keys need {MIN_RSA_BITS} bits or more")
-    if (isinstance(key, ECKey) and jwk.get("crv") != "P-256") or (jwk["kty"] == "OKP" and jwk.get("crv") != "Ed25519"):
-        raise ValueError("EC keys must be P-256, OKP keys Ed25519")
-    kid = jwk.get("kid")
-    if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= 200):
-        raise ValueError("a `kid` must be a string of 1 to 200 characters")
-    return kid
 
 
 def judge(members: dict[str, Any], file: str | None = None) -> Registration:

@@ -99,11 +99,25 @@ def upgrade():
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("registration", sa.JSON(), nullable=False),
         sa.Column("secrets", sa.JSON(), nullable=False),
+        sa.Column("unknown", sa.JSON(), nullable=False),
+        sa.Column("access_digest", sa.String(length=64), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_oidc_clients")),
     )
+    op.create_table(
+        "oidc_initial_access_tokens",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("policy", sa.String(length=16), nullable=False),
+        sa.Column("uses_left", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_oidc_initial_access_tokens")),
+    )
+    with op.batch_alter_table("oidc_initial_access_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oidc_initial_access_tokens_expires_at"), ["expires_at"], unique=False)
+
     op.create_table(
         "oidc_key_set",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -119,6 +133,15 @@ def upgrade():
     )
     with op.batch_alter_table("oidc_logout_requests", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_oidc_logout_requests_expires_at"), ["expires_at"], unique=False)
+
+    op.create_table(
+        "oidc_revoked_tokens",
+        sa.Column("jti", sa.String(length=64), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("jti", name=op.f("pk_oidc_revoked_tokens")),
+    )
+    with op.batch_alter_table("oidc_revoked_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oidc_revoked_tokens_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
         "oidc_signing_keys",
@@ -184,6 +207,7 @@ def upgrade():
         sa.UniqueConstraint("secret_digest", name=op.f("uq_sessions_secret_digest")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sessions_absolute_end"), ["absolute_end"], unique=False)
         batch_op.create_index("ix_sessions_account", ["account_id", "ended_at"], unique=False)
 
     op.create_table(
@@ -260,6 +284,16 @@ def upgrade():
     )
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_oidc_authorization_requests_expires_at"), ["expires_at"], unique=False)
+
+    op.create_table(
+        "oidc_client_origins",
+        sa.Column("origin", sa.String(length=300), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["oidc_clients.client_id"], name=op.f("fk_oidc_client_origins_client_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("origin", "client_id", name=op.f("pk_oidc_client_origins")),
+    )
+    with op.batch_alter_table("oidc_client_origins", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oidc_client_origins_client_id"), ["client_id"], unique=False)
 
     op.create_table(
         "session_clients",
@@ -348,18 +382,32 @@ def upgrade():
         sa.PrimaryKeyConstraint("account_id", "device_digest", name=op.f("pk_known_devices")),
     )
     op.create_table(
+        "oidc_consents",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("claims", sa.JSON(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_oidc_consents_account_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["client_id"], ["oidc_clients.client_id"], name=op.f("fk_oidc_consents_client_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("account_id", "client_id", name=op.f("pk_oidc_consents")),
+    )
+    op.create_table(
         "oidc_grants",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("client_id", sa.String(length=128), nullable=False),
         sa.Column("session_id", sa.Integer(), nullable=True),
         sa.Column("sid", sa.String(length=64), nullable=True),
+        sa.Column("sub", sa.String(length=64), nullable=False),
+        sa.Column("requested_scope", sa.String(length=1000), nullable=False),
         sa.Column("asked_scope", sa.String(length=1000), nullable=False),
         sa.Column("scope", sa.String(length=1000), nullable=False),
         sa.Column("resource", sa.String(length=200), nullable=False),
         sa.Column("acr", sa.String(length=64), nullable=False),
         sa.Column("amr", sa.JSON(), nullable=False),
         sa.Column("auth_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("claims", sa.JSON(), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -375,6 +423,15 @@ def upgrade():
         batch_op.create_index("ix_oidc_grants_session", ["session_id", "ended_at"], unique=False)
 
     op.create_table(
+        "oidc_pairwise_subjects",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("sector", sa.String(length=255), nullable=False),
+        sa.Column("sub", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_oidc_pairwise_subjects_account_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("account_id", "sector", name=op.f("pk_oidc_pairwise_subjects")),
+        sa.UniqueConstraint("sub", name=op.f("uq_oidc_pairwise_subjects_sub")),
+    )
+    op.create_table(
         "password_history",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
@@ -386,14 +443,6 @@ def upgrade():
     with op.batch_alter_table("password_history", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_password_history_account_id"), ["account_id"], unique=False)
 
-    op.create_table(
-        "roles",
-        sa.Column("account_id", sa.Integer(), nullable=False),
-        sa.Column("role", sa.String(length=40), nullable=False),
-        sa.Column("region", sa.String(length=12), nullable=False),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_roles_account_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("account_id", "role", "region", name=op.f("pk_roles")),
-    )
     op.create_table(
         "legacy_rows",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -443,11 +492,29 @@ def upgrade():
     with op.batch_alter_table("oidc_codes", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_oidc_codes_grant_id"), ["grant_id"], unique=False)
 
+    op.create_table(
+        "oidc_refresh_tokens",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("grant_id", sa.Integer(), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["grant_id"], ["oidc_grants.id"], name=op.f("fk_oidc_refresh_tokens_grant_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_oidc_refresh_tokens")),
+    )
+    with op.batch_alter_table("oidc_refresh_tokens", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oidc_refresh_tokens_grant_id"), ["grant_id"], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade():
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("oidc_refresh_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_refresh_tokens_grant_id"))
+
+    op.drop_table("oidc_refresh_tokens")
     with op.batch_alter_table("oidc_codes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_codes_grant_id"))
 
@@ -459,17 +526,18 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_legacy_rows_account_id"))
 
     op.drop_table("legacy_rows")
-    op.drop_table("roles")
     with op.batch_alter_table("password_history", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_password_history_account_id"))
 
     op.drop_table("password_history")
+    op.drop_table("oidc_pairwise_subjects")
     with op.batch_alter_table("oidc_grants", schema=None) as batch_op:
         batch_op.drop_index("ix_oidc_grants_session")
         batch_op.drop_index(batch_op.f("ix_oidc_grants_expires_at"))
         batch_op.drop_index("ix_oidc_grants_account")
 
     op.drop_table("oidc_grants")
+    op.drop_table("oidc_consents")
     op.drop_table("known_devices")
     op.drop_table("imported_contacts")
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
@@ -487,6 +555,10 @@ def downgrade():
 
     op.drop_table("account_keys")
     op.drop_table("session_clients")
+    with op.batch_alter_table("oidc_client_origins", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_client_origins_client_id"))
+
+    op.drop_table("oidc_client_origins")
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_authorization_requests_expires_at"))
 
@@ -505,6 +577,7 @@ def downgrade():
     op.drop_table("signin_transactions")
     with op.batch_alter_table("sessions", schema=None) as batch_op:
         batch_op.drop_index("ix_sessions_account")
+        batch_op.drop_index(batch_op.f("ix_sessions_absolute_end"))
 
     op.drop_table("sessions")
     op.drop_table("password_failures")
@@ -517,11 +590,19 @@ def downgrade():
 
     op.drop_table("oidc_used_jti")
     op.drop_table("oidc_signing_keys")
+    with op.batch_alter_table("oidc_revoked_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_revoked_tokens_expires_at"))
+
+    op.drop_table("oidc_revoked_tokens")
     with op.batch_alter_table("oidc_logout_requests", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_logout_requests_expires_at"))
 
     op.drop_table("oidc_logout_requests")
     op.drop_table("oidc_key_set")
+    with op.batch_alter_table("oidc_initial_access_tokens", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_initial_access_tokens_expires_at"))
+
+    op.drop_table("oidc_initial_access_tokens")
     op.drop_table("oidc_clients")
     with op.batch_alter_table("limit_windows", schema=None) as batch_op:
         batch_op.drop_index("ix_limit_windows_ends_at")

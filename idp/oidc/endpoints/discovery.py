@@ -18,7 +18,8 @@ MAX_AGE_SECONDS = 300
 
 def _build() -> dict[str, Any]:
     systems = session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)).all()
-    return metadata.document(web.runtime().settings.issuer, GRANTS, systems)
+    settings = web.runtime().settings
+    return metadata.document(settings.issuer, GRANTS, systems, registration=settings.client_registration == "on")
 
 
 @blueprint.get("/.well-known/openid-configuration")

@@ -16,7 +16,7 @@ LAG_SECONDS = 5
 
 
 def answer(name: str, build: Callable[[], dict[str, Any]], max_age: int) -> BaseResponse:
-    """The document `name`; anybody may read it from anywhere, without credentials."""
+    """The document `name`."""
     documents, now = provider().documents, web.now().timestamp()
     found = documents.get(name)
     if found is None or not found.built_at <= now < found.built_at + LAG_SECONDS:
@@ -25,5 +25,4 @@ def answer(name: str, build: Callable[[], dict[str, Any]], max_age: int) -> Base
     response = Response(found.body, content_type="application/json")
     response.set_etag(found.etag)
     response.headers["Cache-Control"] = f"public, max-age={max_age}"
-    response.headers["Access-Control-Allow-Origin"] = "*"
     return response.make_conditional(request)

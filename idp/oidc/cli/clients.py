@@ -1,9 +1,8 @@
-"""`idp client …` and `idp keys …`: how administrators register business systems and look after the signing keys."""
+"""`idp client …`: how administrators register business systems and other relying parties."""
 
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import click
 from flask.cli import AppGroup
@@ -12,22 +11,17 @@ from idp import web
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput
-from idp.oidc import client_file, clients, keys, scopes
-from idp.oidc.models import ClientRecord, SigningKey
+from idp.oidc import client_addresses, client_file, clients, scopes
+from idp.oidc.cli.saying import as_json, say
+from idp.oidc.models import ClientRecord
 from idp.oidc.registration import Registration, judge
 
 client_group = AppGroup("client", help="Clients: the business systems and other relying parties.")
-keys_group = AppGroup("keys", help="The keys that sign tokens.")
-as_json = click.option("--json", "json_", is_flag=True, help="Answer as JSON.")
 secret_file = click.option(
     "--secret-file",
     type=click.Path(path_type=Path, allow_dash=True, dir_okay=False),
     help="The client's secret: a 0600 file, or - for standard input. Left out, one is made and shown once.",
 )
-
-
-def _say(json_: bool, facts: dict[str, Any], text: str) -> None:
-    click.echo(json.dumps(facts, ensure_ascii=False) if json_ else text)
 
 
 def _known(registration: Registration) -> Registration:
@@ -54,12 +48,7 @@ def _put(registration: Registration, brought: str | None) -> tuple[clients.Chang
 def _open_from_hall(registration: Registration) -> None:
     """进入应用 in the hall leads where the ministry's own system starts its sign-in (OIDC Core §4)."""
     if registration.system and registration.first_party and registration.initiate_login_uri:
-        joint = "&" if "?" in registration.initiate_login_uri else "?"
-        issuer = urlencode({"iss": web.runtime().settings.issuer})
-        session.get_one(BusinessSystem, registration.system).start_url = f"{registration.initiate_login_uri}{joint}{issuer}"
-
-
-# --- clients --------------------------------------------------------------------------------------------------------------------------------
+        session.get_one(BusinessSystem, registration.system).start_url = registration.start(web.runtime().settings.issuer)
 
 
 @client_group.command("add")
@@ -82,12 +71,13 @@ def add(client_id: str, secret_file: Path | None, json_: bool, **given: Any) -> 
     if given["jwks_file"] is not None:
         members["jwks"] = _jwks(given["jwks_file"])
     registration, brought = judge({**members, "client_id": client_id}), client_file.secret(secret_file)
+    client_addresses.judge(registration, web.runtime().adapters.outbound)
     with transaction():
         if session.get(ClientRecord, client_id) is not None:
             raise BadInput("there is a client of that id already; `idp client apply` changes it", field="client_id")
         _, made = _put(registration, brought)
     shown = {"client_secret": made} if made else {}
-    _say(json_, {"client_id": client_id, "change": "added", **shown}, f"{client_id}: added" + (f"\nsecret (shown once): {made}" if made else ""))
+    say(json_, {"client_id": client_id, "change": "added", **shown}, f"{client_id}: added" + (f"\nsecret (shown once): {made}" if made else ""))
 
 
 def _jwks(file: Path) -> Any:
@@ -105,7 +95,7 @@ def apply(files: tuple[Path, ...], secret_file: Path | None, json_: bool) -> Non
     """Make clients equal to TOML FILES, one client each; all of them or none. Applied again, nothing changes."""
     if secret_file is not None and len(files) > 1:
         raise BadInput("one secret is for one file", field="--secret-file")
-    read, brought = [(file, client_file.read(file)) for file in files], client_file.secret(secret_file)
+    read, brought = [(file, _called(file, client_file.read(file))) for file in files], client_file.secret(secret_file)
     done: list[dict[str, Any]] = []
     with transaction():
         for file, registration in read:
@@ -119,6 +109,15 @@ def apply(files: tuple[Path, ...], secret_file: Path | None, json_: bool) -> Non
         return
     for each in done:
         click.echo(f"{each['client_id']}: {each['change']}" + (f"\nsecret (shown once): {each['client_secret']}" if "client_secret" in each else ""))
+
+
+def _called(file: Path, registration: Registration) -> Registration:
+    """The registration again, if every address in it that we would call may be called; asked before the transaction."""
+    try:
+        client_addresses.judge(registration, web.runtime().adapters.outbound)
+    except BadInput as error:
+        raise BadInput(error.reason, file=str(file), field=error.field) from error
+    return registration
 
 
 def _state(row: ClientRecord) -> str:
@@ -152,56 +151,4 @@ def show(client_id: str, json_: bool) -> None:
         "version": row.version,
         "secrets": len(row.secrets),
     }
-    _say(json_, facts, "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()))
-
-
-# --- keys -----------------------------------------------------------------------------------------------------------------------------------
-
-
-def ensure_keys() -> int:
-    """Make the signing keys that are missing; how many. Run by `idp init`; safe to run twice, also at once."""
-    wanted = keys.missing()
-    made = [(keys.make(alg, web.runtime().secret), state) for alg, state in wanted]
-    with transaction():
-        still = [(new, state) for new, state in made if (new.alg, state) in keys.missing()]
-        for new, state in still:
-            keys.add(new, state, web.now())
-    return len(still)
-
-
-def _times(key: SigningKey) -> dict[str, str]:
-    named = {"published": key.published_at, "current": key.current_at, "retired": key.retired_at, "withdrawn": key.withdrawn_at}
-    return {name: f"{at:%Y-%m-%dT%H:%M:%SZ}" for name, at in named.items() if at is not None}
-
-
-@keys_group.command("list")
-@as_json
-def list_keys(json_: bool) -> None:
-    """Every signing key with its state and times (UTC)."""
-    rows = [{"kid": key.kid, "alg": key.alg, "state": key.state, **_times(key)} for key in keys.listing()]
-    text = "\n".join(f"{row['kid']}  {row['alg']:<6} {row['state']:<10} published {row['published']}" for row in rows)
-    click.echo(json.dumps(rows) if json_ else text or "no keys yet; `idp init` makes them")
-
-
-@keys_group.command("rotate")
-@click.option("--alg", "algorithms", multiple=True, type=click.Choice(keys.ALGORITHMS), help="Only this algorithm; default: all.")
-def rotate(algorithms: tuple[str, ...]) -> None:
-    """The next keys sign from now on, the current ones retire, and new next ones are published at once."""
-    made = [keys.make(alg, web.runtime().secret) for alg in algorithms or keys.ALGORITHMS]
-    with transaction():
-        for new in made:
-            keys.rotate(new.alg, new, web.now())
-    click.echo("\n".join(f"{new.alg}: rotated; {new.kid} is the next key" for new in made))
-
-
-@keys_group.command("withdraw")
-@click.argument("kid")
-def withdraw(kid: str) -> None:
-    """Emergency: KID is gone at once, everything it signed is worthless; verifiers elsewhere learn it within 5 minutes."""
-    found = session.get(SigningKey, kid)
-    if found is None:
-        raise BadInput("no such key", field=kid)
-    new = keys.make(found.alg, web.runtime().secret)
-    with transaction():
-        keys.withdraw(kid, new, web.now())
-    click.echo(f"{kid}: withdrawn")
+    say(json_, facts, "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()))

@@ -1,0 +1,29 @@
+"""The addresses in a registration that we would call ourselves: judged when it is registered, before any transaction, and again when called."""
+
+import json
+
+from idp.adapters import Outbound, Unreachable
+from idp.errors import BadInput
+from idp.oidc.registration import CALLED_URIS, Registration
+
+
+def judge(registration: Registration, outbound: Outbound) -> None:
+    """BadInput if one of them would never be called, or if the sector's document does not name every redirect URI."""
+    for member in CALLED_URIS:
+        uri = getattr(registration, member)
+        refused = outbound.refuses(uri) if uri else None
+        if refused:
+            raise BadInput(f"{uri!r} would never be called ({refused}); IDP_OUTBOUND_ALLOW opens places in private networks", field=member)
+    if registration.sector_identifier_uri:
+        _judge_sector(registration, registration.sector_identifier_uri, outbound)
+
+
+def _judge_sector(registration: Registration, uri: str, outbound: Outbound) -> None:
+    try:
+        answer = outbound.get(uri)
+        named = json.loads(answer.body) if answer.status == 200 else None
+    except (Unreachable, ValueError, RecursionError) as error:
+        raise BadInput(f"{uri!r} cannot be read: {error}", field="sector_identifier_uri") from error
+    # OIDC Registration §5: a JSON array that holds every redirect URI
+    if not isinstance(named, list) or not set(registration.redirect_uris) <= {each for each in named if isinstance(each, str)}:
+        raise BadInput(f"{uri!r} is no JSON array that names every redirect URI", field="sector_identifier_uri")

@@ -1,0 +1,117 @@
+"""The public keys of a client: judged the same whether they stand in its registration or at its `jwks_uri`, and fetched from there."""
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
+
+from idp.adapters import Outbound, Unreachable
+from idp.db import session
+from idp.oidc import jose
+
+MAX_JWKS_KEYS = 10
+MIN_RSA_BITS = 2048
+# a client's own rotation is seen after the second at the latest, a withdrawn key after the first
+FETCHED_COUNTS = timedelta(minutes=10)
+FETCH_EVERY = timedelta(seconds=30)
+LOCK_SECONDS = 6.0
+_PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+
+
+def judge(jwks: Mapping[str, Any]) -> None:
+    """ValueError unless every key is a public, strong, singly named RSA, EC P-256 or Ed25519 key."""
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_JWKS_KEYS or set(jwks) != {"keys"}:
+        raise ValueError(f"must be an object with `keys`, a list of 1 to {MAX_JWKS_KEYS}")
+    names = [_judge_key(key) for key in keys]
+    if len(set(names)) != len(names) or (len(names) > 1 and None in names):
+        raise ValueError("every key needs a `kid` of its own")
+
+
+def _judge_key(jwk: object) -> str | None:
+    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC", "OKP") or _PRIVATE & set(jwk):
+        raise ValueError("keys must be public RSA, EC or OKP keys")
+    try:
+        key = JWKRegistry.import_key(jwk)
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise ValueError("a key cannot be read") from error
+    if isinstance(key, RSAKey) and key.raw_value.key_size < MIN_RSA_BITS:
+        raise ValueError(f"RSA keys need {MIN_RSA_BITS} bits or more")
+    if (isinstance(key, ECKey) and jwk.get("crv") != "P-256") or (jwk["kty"] == "OKP" and jwk.get("crv") != "Ed25519"):
+        raise ValueError("EC keys must be P-256, OKP keys Ed25519")
+    kid = jwk.get("kid")
+    if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= 200):
+        raise ValueError("a `kid` must be a string of 1 to 200 characters")
+    return kid
+
+
+class Keys:
+    """Keys by kid; immutable."""
+
+    def __init__(self, jwks: Mapping[str, Any] | None) -> None:
+        """The keys of a set that was judged; None = none."""
+        self._known: dict[str | None, Key] = {jwk.get("kid"): JWKRegistry.import_key(jwk) for jwk in (jwks or {"keys": []})["keys"]}
+
+    def find(self, alg: str, kid: str | None) -> Key | None:
+        """The key a token must be signed with; without `kid` only if there is just one. The key's own `alg` and `use` bind."""
+        found = self._known.get(kid) if kid is not None else next(iter(self._known.values())) if len(self._known) == 1 else None
+        return found if found is not None and found.get("alg", alg) == alg and found.get("use", "sig") == "sig" else None
+
+
+class FetchedKeys:
+    """What stands at one client's `jwks_uri`, as this process last saw it; shared by threads, of which one fetches and the others wait."""
+
+    def __init__(self, uri: str, outbound: Outbound) -> None:
+        """Nothing fetched yet."""
+        self._uri, self._outbound = uri, outbound
+        self._keys = Keys(None)
+        self._fetched_at: datetime | None = None
+        self._tried_at: datetime | None = None
+        self._lock = threading.Lock()
+
+    def verified(self, token: str, algorithms: Sequence[str], typ: Sequence[str], now: datetime) -> Mapping[str, Any] | None:
+        """The claims of a token that one of the keys signed; a kid or signature that does not fit asks the client again, but seldom."""
+        parts = jose.peek(token)
+        # what could be no token of the client's is no reason to call anybody
+        if parts is None or parts.header.get("alg") not in algorithms:
+            return None
+        if self._fetched_at is None or now >= self._fetched_at + FETCHED_COUNTS:
+            self._fetch(now)
+        claims = jose.verified(token, self._keys.find, algorithms, typ)
+        if claims is None and self._fetch(now):
+            claims = jose.verified(token, self._keys.find, algorithms, typ)
+        return claims
+
+    def _fetch(self, now: datetime) -> bool:
+        """Ask again, unless that was done in the last 30 s; True if there may be new keys. Keys too old are dropped."""
+        before = self._fetched_at
+        if not self._lock.acquire(timeout=LOCK_SECONDS):
+            return False
+        try:
+            if self._tried_at is not None and now < self._tried_at + FETCH_EVERY:
+                return self._fetched_at != before
+            self._tried_at = now
+            fresh = self._asked()
+            if fresh is not None:
+                self._keys, self._fetched_at = fresh, now
+            elif self._fetched_at is not None and now >= self._fetched_at + FETCHED_COUNTS:
+                self._keys, self._fetched_at = Keys(None), None
+            return fresh is not None
+        finally:
+            self._lock.release()
+
+    def _asked(self) -> Keys | None:
+        session.rollback()  # no connection is held while we wait for somebody else's server
+        try:
+            answer = self._outbound.get(self._uri)
+            jwks = json.loads(answer.body) if answer.status == 200 else None
+            if not isinstance(jwks, dict):
+                return None
+            judge(jwks)
+        except (Unreachable, ValueError, RecursionError):
+            return None
+        return Keys(jwks)

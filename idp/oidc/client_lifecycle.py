@@ -1,0 +1,49 @@
+"""Switching clients off and on, and removing them. A client that is off stops at once in every process, with all it was given."""
+
+from datetime import datetime
+
+from sqlalchemy import delete
+
+from idp.audit import catalogue as audit
+from idp.db import session
+from idp.errors import BadInput
+from idp.oidc import revocation
+from idp.oidc.models import ClientRecord
+
+
+def held(client_id: str) -> ClientRecord:
+    """The client's row, held until the commit; BadInput if there is none."""
+    row = session.get(ClientRecord, client_id, with_for_update=True)
+    if row is None:
+        raise BadInput("no such client", field=client_id)
+    return row
+
+
+def disable(client_id: str, now: datetime) -> bool:
+    """Off: no authorization, no token, no registration access; its grants end. False if it was off already."""
+    row = held(client_id)
+    if row.disabled_at is not None:
+        return False
+    row.disabled_at, row.version, row.updated_at = now, row.version + 1, now
+    audit.client_changed(now, client_id=client_id, change="disabled")
+    revocation.end_grants_of_client(client_id, "client_disabled", now)
+    return True
+
+
+def enable(client_id: str, now: datetime) -> bool:
+    """On again; grants that ended stay ended. False if it was on."""
+    row = held(client_id)
+    if row.disabled_at is None:
+        return False
+    row.disabled_at, row.version, row.updated_at = None, row.version + 1, now
+    audit.client_changed(now, client_id=client_id, change="enabled")
+    return True
+
+
+def remove(client_id: str, now: datetime) -> None:
+    """Gone, with its grants, codes, tokens and consents; the audit keeps what happened."""
+    held(client_id)
+    revocation.end_grants_of_client(client_id, "client_deleted", now)
+    audit.client_changed(now, client_id=client_id, change="deleted")
+    session.flush()
+    session.execute(delete(ClientRecord).where(ClientRecord.client_id == client_id), execution_options={"synchronize_session": False})
