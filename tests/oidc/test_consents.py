@@ -106,8 +106,8 @@ def test_what_has_no_right_today_is_agreed_to_by_name(stranger: RelyingParty, pl
     hall = RelyingParty(platform, clock, "hall", first_party=False, scope="openid licence:export licence:import")
     browser = hall.browser(shanghai.id)
     with platform.app_context(), transaction():
-        from tests import people
         from idp.accounts.models import Account
+        from tests import people
 
         people.key(session.get_one(Account, shanghai.id), ["export"])
     _, text, _ = page(browser, hall.authorize(browser, resource=ISSUER).location)
