@@ -1,6 +1,6 @@
 """Counted windows in the database for everything an attacker guesses at. `take()` is the only entrance.
 
-Shared by all workers and kept over a restart. flask-limiter stands only against floods and may fail open; this may not.
+Shared by all workers and kept over a restart; it never fails open.
 """
 
 from dataclasses import dataclass

@@ -43,11 +43,6 @@ def candidates(typed: str) -> list[Account]:
     return list(session.scalars(select(Account).where(Account.id.in_(claim)).order_by(Account.id).limit(MAX_CANDIDATES)))
 
 
-def looks_like_code_form(typed: str) -> bool:
-    """Whether the typed name is `<enterprise code>-<name>` (for the hint of R65, the same for everyone)."""
-    return CODE_FORM.match(normalise(typed)) is not None
-
-
 def add_name(account: Account, name: str, *, canonical: bool = False, system: str | None = None, local_name: str | None = None) -> AccountName:
     """Give the account one more name, unless it has that very one already."""
     spelled, key = normalise(name), name_key(name)

@@ -140,13 +140,3 @@ class KnownDevice(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     device_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     seen_at: Mapped[datetime]
-
-
-class Role(Base):
-    """What an account may do as an officer or enterprise administrator; `region` bounds it where it applies."""
-
-    __tablename__ = "roles"
-
-    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
-    role: Mapped[str] = mapped_column(String(40), primary_key=True)
-    region: Mapped[str] = mapped_column(String(12), default="", primary_key=True)
