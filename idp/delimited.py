@@ -5,6 +5,7 @@ Every fault of the file itself raises BadInput with file and line; a row with a 
 
 import codecs
 import csv
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from idp.errors import BadInput
 # Encodings in which no byte of a longer character looks like a line break, so that lines can be cut before decoding.
 ENCODINGS = ("utf-8", "gb18030", "gbk")
 MAX_LINE_BYTES = 64 * 1024
+UNPRINTABLE = "holds control or format characters"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,11 @@ class Report:
         """Take a row and say what is odd about it."""
         self.counts["warnings"] += 1
         self.tell(str(BadInput(f"warning: {reason}", self.file, line, column)))
+
+
+def controls(text: str) -> bool:
+    """Whether `text` holds what no name has: control and format characters, line separators, halves of a character."""
+    return any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in text)
 
 
 def encoding_known(name: str) -> bool:

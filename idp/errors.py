@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def shown(text: str) -> str:
+    """A stranger's text for a terminal: what does not print (escape sequences, directions of writing) is written as its code."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
 class IdpError(Exception):
     """Root of the errors that this product raises on purpose."""
 
@@ -33,9 +38,9 @@ class BadInput(IdpError):
     field: str | None = None
 
     def __str__(self) -> str:
-        """The place and the reason in one line, e.g. `export.csv:7: 企业代码: unknown`."""
+        """The place and the reason in one line, e.g. `export.csv:7: 企业代码: unknown`; safe to show on a terminal."""
         place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
-        return ": ".join(part for part in (place, self.field, self.reason) if part)
+        return shown(": ".join(part for part in (place, self.field, self.reason) if part))
 
 
 @dataclass

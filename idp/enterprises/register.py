@@ -12,7 +12,7 @@ from sqlalchemy import or_, select
 
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.delimited import Fault, Form, Report, Row, rows
+from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
 from idp.enterprises import codes
 from idp.enterprises.models import Enterprise
 
@@ -77,6 +77,8 @@ def _read(row: Row) -> Entry | Fault:
         ("uscc", not uscc or codes.is_uscc(uscc), "not a USCC, or its check digit is wrong"),
         ("name", 0 < len(name) <= MAX_NAME_CHARACTERS, f"missing, or longer than {MAX_NAME_CHARACTERS} characters"),
         ("name_en", len(name_en) <= MAX_NAME_CHARACTERS, f"longer than {MAX_NAME_CHARACTERS} characters"),
+        ("name", not controls(name), UNPRINTABLE),
+        ("name_en", not controls(name_en), UNPRINTABLE),
         ("region", REGION.fullmatch(region) is not None, "not a region code (up to 12 digits)"),
         ("status", status in STATUSES, f"not one of {', '.join(STATUSES)}"),
     )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.delimited import Fault, Form, Report, Row, rows
+from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
 from idp.enterprises import codes, register
 from idp.enterprises.register import FLUSH_EVERY_ROWS
 from idp.key_register.models import EKey, EKeyLicence
@@ -74,6 +74,7 @@ def _read(row: Row) -> Entry | Fault:
         ("serial", SERIAL.fullmatch(serial) is not None, "not a serial (up to 40 letters, digits, dashes)"),
         ("enterprise_code", codes.is_code(enterprise) or codes.is_uscc(enterprise), "neither an enterprise code nor a USCC"),
         ("holder", len(holder) <= MAX_HOLDER_CHARACTERS, f"longer than {MAX_HOLDER_CHARACTERS} characters"),
+        ("holder", not controls(holder), UNPRINTABLE),
         ("licences", all(SYSTEM.fullmatch(system) for system in licences), "not codes of business systems separated by blanks"),
         ("expires", not (issued and expires and expires < issued), "before the day of issue"),
         ("status", status in STATUSES, f"not one of {', '.join(STATUSES)}"),

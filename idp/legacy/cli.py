@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -15,9 +16,11 @@ from rich.table import Table
 from sqlalchemy import select
 
 from idp import import_command, web
+from idp.accounts import directory
 from idp.db import session
 from idp.enterprises import register
 from idp.entitlements.models import BusinessSystem
+from idp.errors import BadInput, shown
 from idp.key_register import office_list
 from idp.legacy import importer, mapping, merge, merge_plan, old_users
 from idp.legacy.merge_plan import Note, Plan, PlannedAccount
@@ -45,17 +48,35 @@ def import_(files: tuple[Path, ...], system: str, as_of: datetime, mapping_file:
 @import_command.strict_option
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def import_all(folder: Path, as_of: datetime, strict: bool) -> None:
-    """Take a whole FOLDER in at once: enterprises.csv, ekeys.csv, and legacy/SYSTEM.csv for each system; what is not there is passed over."""
+    """Take a whole FOLDER in at once: enterprises.csv, ekeys.csv, and legacy/SYSTEM.csv for each system; dumps that are not there are named."""
     now, secret = web.now(), web.runtime().secret
+    systems = list(session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)))
+    missing = _missing(folder, systems)
     files: list[tuple[Path, import_command.Importer]] = [
         (folder / "enterprises.csv", lambda path, report: register.import_file(path, report, now)),
         (folder / "ekeys.csv", lambda path, report: office_list.import_file(path, report, now)),
     ]
-    for system in session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)):
-        file = folder / "legacy" / f"{system}.csv"
-        if file.exists():
+    for system in systems:
+        file = _dump(folder, system)
+        if file not in missing:
             files.append((file, partial(importer.import_file, dump=importer.Dump(system, as_of.date(), mapping.load(system), secret, now))))
-    import_command.run([(file, take) for file, take in files if file.exists()], strict)
+    for file in missing:
+        click.echo(f"{file}: not there; passed over", err=True)
+    import_command.run(files, strict)
+
+
+def _dump(folder: Path, system: str) -> Path:
+    return folder / "legacy" / f"{system}.csv"
+
+
+def _missing(folder: Path, systems: Sequence[str]) -> list[Path]:
+    """Dumps that are not there; BadInput where a register or every dump is missing: that is no folder of dumps."""
+    registers = [file for file in (folder / "enterprises.csv", folder / "ekeys.csv") if not file.is_file()]
+    dumps = [file for system in systems if not (file := _dump(folder, system)).is_file()]
+    if registers or len(dumps) == len(systems):
+        named = ", ".join(str(file.relative_to(folder)) for file in (*registers, *dumps))
+        raise BadInput(f"not there: {named or 'business systems; run `idp init` first'}", str(folder))
+    return dumps
 
 
 @group.command("merge")
@@ -67,13 +88,27 @@ def merge_(show: bool, do: bool, as_json: bool) -> None:
     if show == do or (as_json and do):
         raise click.UsageError("give either --plan [--json] or --apply")
     if show:
-        _show(merge_plan.plan(old_users.read(web.now().date())), as_json)
+        plan = merge_plan.plan(old_users.read(web.now().date()))
+        _show(plan, as_json)
+        _warn(plan)
         return
     with import_command.progress_bar() as bar:
         task = bar.add_task("merge", total=None)
         proof = web.runtime().settings.sensitive_right_proof
         counts = merge.apply(web.now(), proof, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(" · ".join(f"{counts[what]} {what}" for what in ("made", "joined", "updated")))
+    _warn(merge_plan.plan(old_users.read(web.now().date())))
+
+
+def _warn(plan: Plan) -> None:
+    """Say on standard error who cannot sign in by a name that too many accounts claim, and what each of them types instead."""
+    for note in plan.notes:
+        if note.code == merge_plan.BEYOND_REACH:
+            name, *accounts = map(shown, note.about)
+            click.echo(f"WARNING: {len(accounts)} accounts claim the name {name}; sign-in looks at {directory.MAX_CANDIDATES} of them.", err=True)
+            click.echo("  Let their people type (- = no name of its own; by the e-key or at the office only):", err=True)
+            for account in accounts:
+                click.echo(f"  {account}", err=True)
 
 
 def totals(plan: Plan) -> dict[str, int]:
@@ -108,11 +143,11 @@ def _show(plan: Plan, as_json: bool) -> None:
 
 
 def _words(note: Note) -> str:
-    return f"{note.code}: {', '.join(note.about)}" if note.about else note.code
+    return shown(f"{note.code}: {', '.join(note.about)}" if note.about else note.code)
 
 
 def _cells(account: PlannedAccount) -> list[str]:
-    users = "\n".join(f"{user.system}:{user.username}{'' if user.enabled else ' (disabled)'}" for user in account.rows)
+    users = "\n".join(shown(f"{user.system}:{user.username}{'' if user.enabled else ' (disabled)'}") for user in account.rows)
     notes = "\n".join(_words(note) for note in account.notes)
     # old user names are strangers' text: brackets in them are no markup
     return [escape(cell) for cell in (account.prefix, account.key_serial or "–", account.canonical, str(account.user_class), users, notes)]

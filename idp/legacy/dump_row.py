@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from idp.accounts import contacts, directory, password_hashes
-from idp.delimited import Fault, Report, Row
+from idp.delimited import UNPRINTABLE, Fault, Report, Row, controls
 from idp.enterprises import codes
 from idp.legacy.mapping import Mapping
 
@@ -69,8 +69,10 @@ def _fault(entry: Entry, text: dict[str, str], mapping: Mapping) -> Fault | None
         ("username", bool(text["username"]), "no user name"),
         ("username", 0 < max(len(entry.username), len(entry.username_key)) <= MAX_USERNAME_CHARACTERS, "not a user name: too long, or unprintable"),
         ("enterprise", codes.is_code(entry.enterprise) or codes.is_uscc(entry.enterprise), "not an enterprise code, nor a USCC"),
-        ("key", len(entry.key) <= MAX_CODE_CHARACTERS and bool(entry.key) == bool(text["key"]), "not the serial of a key"),
+        ("key", not entry.key or (len(entry.key) <= MAX_CODE_CHARACTERS and entry.key.isprintable()), "not the serial of a key"),
+        ("key", bool(entry.key) == bool(text["key"]), "not the serial of a key"),
         ("contact", len(entry.contact) <= MAX_CONTACT_CHARACTERS, f"longer than {MAX_CONTACT_CHARACTERS} characters"),
+        ("contact", not controls(entry.contact), UNPRINTABLE),
         ("password", not entry.password or password_hashes.fits(mapping.password.scheme, entry.password), f"not a hash of {mapping.password.scheme}"),
     )
     return next((Fault(field, reason) for field, good, reason in checks if not good), None)

@@ -4,12 +4,14 @@ One account per enterprise and e-key (R6); a row without key is an account of it
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
 from idp.accounts import directory
 from idp.legacy import naming
+
+BEYOND_REACH = "name_beyond_reach"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def plan(users: Iterable[OldUser]) -> Plan:
         # D19: a row without key is its own account
         groups[(user.enterprise_id, user.key_serial, 0 if user.key_serial else user.id)].append(user)
     accounts = [_account(sorted(groups[key], key=lambda user: user.id)) for key in sorted(groups)]
-    return Plan(accounts, [*_claimed_twice(accounts), *_apart(accounts)])
+    claims = _claims(accounts)
+    return Plan(accounts, [*_beyond_reach(accounts, claims), *_claimed_twice(accounts, claims), *_apart(accounts)])
 
 
 def survivor(rows: Iterable[OldUser]) -> OldUser:
@@ -164,18 +167,42 @@ def _notes(rows: list[OldUser], joining: list[OldUser], first: OldUser, account_
     return [Note(code, about) for code, holds, about in found if holds]
 
 
-def _claimed_twice(accounts: list[PlannedAccount]) -> list[Note]:
-    """Names that several accounts claim: the key, or the password, decides at sign-in (D9)."""
+def _claims(accounts: list[PlannedAccount]) -> dict[str, list[int]]:
+    """Name, as it is compared → the places of the accounts that claim it."""
     claims: dict[str, set[int]] = defaultdict(set)
     for place, account in enumerate(accounts):
         for user in account.rows:
             for name in _names(user):
                 claims[directory.name_key(name)].add(place)
+    return {name: sorted(claims[name]) for name in sorted(claims)}
+
+
+def _called(account: PlannedAccount) -> str:
+    return account.key_serial or account.prefix
+
+
+def _claimed_twice(accounts: list[PlannedAccount], claims: dict[str, list[int]]) -> list[Note]:
+    """Names that several accounts claim: the key, or the password, decides at sign-in (D9)."""
     return [
-        Note("name_claimed_twice", (name, *(accounts[place].key_serial or accounts[place].prefix for place in sorted(places))))
-        for name, places in sorted(claims.items())
-        if len(places) > 1
+        Note("name_claimed_twice", (name, *(_called(accounts[place]) for place in places)))
+        for name, places in claims.items()
+        if 1 < len(places) <= directory.MAX_CANDIDATES
     ]
+
+
+def _beyond_reach(accounts: list[PlannedAccount], claims: dict[str, list[int]]) -> list[Note]:
+    """Names that more accounts claim than a sign-in looks at (D9): some of their people must type another name, or need the office."""
+    crowded = {name for name, places in claims.items() if len(places) > directory.MAX_CANDIDATES}
+    return [
+        Note(BEYOND_REACH, (name, *(f"{_called(accounts[place])}: {_other_name(accounts[place], crowded) or '-'}" for place in claims[name])))
+        for name in sorted(crowded)
+    ]
+
+
+def _other_name(account: PlannedAccount, crowded: Collection[str]) -> str | None:
+    """The first name under which sign-in finds the account, such as the code form of a dual-use user (D1)."""
+    names = (name for user in account.rows for name in _names(user))
+    return next((name for name in names if directory.name_key(name) not in crowded), None)
 
 
 def _apart(accounts: list[PlannedAccount]) -> list[Note]:

@@ -58,6 +58,9 @@ def test_a_firm_without_code_is_known_by_its_uscc_and_may_get_a_code_later(conte
         ("0441987654321,,名,,,open", "status: not one of active, cancelled"),
         ("0441987654321,,名,,,active,more", "row: 7 fields instead of 6"),
         (f"0441987654321,,{'名' * 201},,,active", "name: missing, or longer"),
+        ("0441987654321,,名\x1b[2J,,,active", "name: holds control"),
+        ("0441987654321,,名,a\u202eb,,active", "name_en: holds control"),
+        ("\x1b]0;x\x07,,名,,,active", "code: not an enterprise code"),
     ],
 )
 def test_a_bad_row_is_named_and_left_out(context: Flask, tmp_path: Path, row: str, said: str) -> None:

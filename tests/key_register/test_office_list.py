@@ -61,6 +61,8 @@ def test_a_uscc_names_the_enterprise_too(ready: Flask, tmp_path: Path) -> None:
         (FIRST.replace("2037", "2016"), "expires: before the day of issue"),
         (FIRST.replace("active", "lost"), "status: not one of"),
         (FIRST.replace("某人", "某" * 101), "holder: longer"),
+        (FIRST.replace("某人", "某\x1b[2J人"), "holder: holds control"),
+        (FIRST.replace("EK1", "EK1\x1b[2J"), "serial: not a serial"),
     ],
 )
 def test_a_bad_row_is_named_and_left_out(ready: Flask, tmp_path: Path, row: str, said: str) -> None:

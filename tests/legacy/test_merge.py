@@ -12,6 +12,7 @@ from idp.db import session, transaction
 from idp.enterprises.models import Enterprise
 from idp.entitlements import rules
 from idp.entitlements.models import Entitlement
+from idp.key_register.models import EKey
 from idp.legacy import merge
 from idp.legacy.models import LegacyRow
 from tests.command_line import idp
@@ -55,6 +56,22 @@ def test_no_row_opens_anything_before_apply(ready: Flask, tmp_path: Path) -> Non
     assert len(made.sub) == 43
     event = session.scalars(select(AuditEvent).where(AuditEvent.event == "legacy.merged")).one()
     assert (event.account_id, event.enterprise_id, event.detail["systems"]) == (made.id, made.enterprise_id, ["export"])
+
+
+@pytest.mark.requirement("D9")
+def test_plan_and_apply_say_who_cannot_sign_in_by_a_crowded_name(ready: Flask, tmp_path: Path) -> None:
+    with transaction() as s:
+        for number in range(1, 6):
+            s.add(firm := Enterprise(code=f"044198765432{number + 1}", name="丙"))
+            s.flush()
+            s.add(EKey(serial=f"KEY{number}", enterprise_id=firm.id, status="active"))
+    dump = write(tmp_path, *(row("zhang", code=f"044198765432{number + 1}", key=f"KEY{number}") for number in range(1, 6)))
+    assert take(ready, dump, "dual_use").code == 0
+    for mode in ("--plan", "--apply", "--plan"):
+        said = idp(ready, "legacy", "merge", mode)
+        assert said.code == 0
+        assert said.lines[0].startswith("WARNING: 5 accounts claim the name zhang; sign-in looks at 4")
+        assert said.lines[2:] == [f"  KEY{number}: 044198765432{number + 1}-zhang" for number in range(1, 6)]
 
 
 @pytest.mark.requirement("R62")

@@ -146,6 +146,21 @@ def test_what_an_operator_should_know_is_noted() -> None:
     ]
 
 
+@pytest.mark.requirement("D9")
+def test_a_name_that_more_accounts_claim_than_sign_in_looks_at_is_told_with_what_to_type() -> None:
+    def owners(count: int) -> list[OldUser]:
+        dual = [user(n, "dual_use", "Zhang", key_serial=f"EK{n}", enterprise_id=n, prefix=f"C{n}") for n in range(1, count)]
+        return [*dual, user(count, "mech_electrical", "zhang", key_serial="", enterprise_id=count, prefix="M")]
+
+    assert [note.code for note in merge_plan.plan(owners(4)).notes] == ["name_claimed_twice"]
+    assert merge_plan.plan(owners(5)).notes == [
+        merge_plan.Note("name_beyond_reach", ("zhang", "EK1: C1-Zhang", "EK2: C2-Zhang", "EK3: C3-Zhang", "EK4: C4-Zhang", "M: -"))
+    ]
+    # the same code form on five keys of one enterprise: no other name leads there
+    crowd = merge_plan.plan([user(n, key_serial=f"EK{n}") for n in range(1, 6)]).notes[0]
+    assert crowd.about == (f"{CODE}-beijing", *(f"EK{n}: -" for n in range(1, 6)))
+
+
 def test_the_plan_does_not_depend_on_the_order_of_rows() -> None:
     users = [user(1), user(2, "dual_use", "control"), user(3, key_serial=""), user(4, "import", "x", last_login=date(2018, 1, 1))]
     assert merge_plan.plan(users) == merge_plan.plan(reversed(users))
