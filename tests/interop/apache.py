@@ -31,6 +31,9 @@ Listen 127.0.0.1:{port}
 <VirtualHost 127.0.0.1:{port}>
   OIDCProviderMetadataURL {issuer}/.well-known/openid-configuration
   OIDCRedirectURI /private/callback
+  # cookies are shared over the ports of a host
+  OIDCCookie session_{port}
+  OIDCStateCookiePrefix state_{port}_
   OIDCCryptoPassphrase a-passphrase-of-this-test
   OIDCPKCEMethod S256
   OIDCScope "openid profile email"

@@ -1,9 +1,11 @@
 """Apache's mod_auth_openidc, as a Debian administrator sets it up: three relying parties that differ in how they speak."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from cryptography import x509
@@ -19,6 +21,7 @@ from tests.interop.visitor import Visitor
 pytestmark = pytest.mark.slow
 
 KEY_ID = "apache-key"
+PATIENCE_POLLS = 100
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +61,16 @@ def parties(platform: Platform, key_files: Path) -> list[RelyingParty]:
     ]
     public = RSAKey.import_key((key_files / "private.pem").read_text()).as_dict(private=False) | {"kid": KEY_ID, "use": "sig", "alg": "RS256"}
     methods: list[dict[str, Any]] = [
-        {"token_endpoint_auth_method": "client_secret_basic"},
-        {"token_endpoint_auth_method": "client_secret_post", "id_token_signed_response_alg": "ES256"},
+        {
+            "token_endpoint_auth_method": "client_secret_basic",
+            "backchannel_logout_uri": f"{found[0].callback}?logout=backchannel",
+            "backchannel_logout_session_required": True,
+        },
+        {
+            "token_endpoint_auth_method": "client_secret_post",
+            "id_token_signed_response_alg": "ES256",
+            "grant_types": ["authorization_code", "refresh_token"],
+        },
         # it names the token endpoint as the audience, as many do
         {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [public]}, "assertion_audience": "compat"},
     ]
@@ -118,6 +129,32 @@ def test_sign_out_starts_at_a_relying_party(parties: list[RelyingParty], log: Pa
     assert left.url == f"{party.address}/bye", log.read_text()
     visitor.go(party.private)
     assert any(url.endswith("/password") for url in visitor.seen), "the platform's session has ended too"
+
+
+@pytest.mark.requirement("R76")
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.5")
+def test_sign_out_elsewhere_reaches_it_over_the_back_channel(parties: list[RelyingParty], log: Path, visitor: Visitor) -> None:
+    told, leaving = parties[0], parties[1]
+    assert visitor.go(told.private).text == visitor.go(leaving.private).text == "inside"
+    assert inside(visitor, told)["id_token"]["sid"]
+    visitor.go(f"{leaving.callback}?logout={leaving.address}/bye", until=f"{leaving.address}/bye")
+    for _ in range(PATIENCE_POLLS):
+        if not inside(visitor, told):
+            return
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+@pytest.mark.spec("RFC 6749", "6")
+def test_it_refreshes(parties: list[RelyingParty], log: Path, visitor: Visitor) -> None:
+    party = parties[1]
+    assert visitor.go(party.private).text == "inside"
+    before = inside(visitor, party)
+    asked = urlencode({"refresh": party.private, "access_token": before["access_token"]})
+    assert visitor.go(f"{party.callback}?{asked}").text == "inside", log.read_text()
+    after = inside(visitor, party)
+    assert after["access_token"] != before["access_token"]
+    assert after["id_token"]["sub"] == before["id_token"]["sub"]
 
 
 @pytest.mark.spec("OIDC Core", "10.1.1")

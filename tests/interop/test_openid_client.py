@@ -1,5 +1,6 @@
 """openid-client, which checks every answer more strictly than most relying parties do."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -149,3 +150,81 @@ def test_a_wrong_secret_is_told_as_the_specification_says(platform: Platform, cl
     with pytest.raises(Failed) as caught:
         client.ask("callback", url=arrived.url)
     assert caught.value.status == 401
+
+
+REFRESHING = ["authorization_code", "refresh_token"]
+
+
+@pytest.mark.spec("RFC 6749", "6")
+@pytest.mark.spec("OIDC Core", "12.2")
+@pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+def test_refresh(platform: Platform, client: OpenidClient, visitor: Visitor, method: str) -> None:
+    register(platform, client, f"refresher-{method}", token_endpoint_auth_method=method, grant_types=REFRESHING)
+    first = tokens(client, visitor)
+    second = client.ask("refresh")
+    assert second["claims"]["sub"] == first["claims"]["sub"]
+    assert client.ask("userinfo", token=second["access_token"], sub=first["claims"]["sub"])
+    # RFC 9700 §4.14: only who cannot prove itself gets another one
+    assert ("refresh_token" in second) is (method == "none")
+    assert client.ask("refresh", parameters={"scope": "openid"})["scope"] == "openid"
+    with pytest.raises(Failed) as caught:
+        client.ask("refresh", parameters={"scope": "openid licence:export"})
+    assert caught.value.error == "invalid_scope"
+
+
+@pytest.mark.spec("RFC 7009", "2")
+@pytest.mark.spec("RFC 7662", "2")
+def test_introspection_and_revocation(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "resource", grant_types=REFRESHING, system="mech_electrical", scope="openid licence:mech_electrical")
+    answer = tokens(client, visitor, scope="openid licence:mech_electrical")
+    for kind in ("access_token", "refresh_token"):
+        assert client.ask("introspect", token=answer[kind])["active"] is True
+    client.ask("revoke", token=answer["access_token"], parameters={"token_type_hint": "refresh_token"})
+    assert client.ask("introspect", token=answer["access_token"]) == {"active": False}
+    client.ask("revoke", token=answer["refresh_token"])
+    assert client.ask("introspect", token=answer["refresh_token"]) == {"active": False}
+    with pytest.raises(Failed) as caught:
+        client.ask("refresh")
+    assert caught.value.error == "invalid_grant"
+    client.ask("revoke", token="unknown")
+
+
+@pytest.mark.spec("RFC 6749", "4.4")
+def test_a_client_in_its_own_name(platform: Platform, client: OpenidClient) -> None:
+    register(platform, client, "machine", grant_types=["authorization_code", "client_credentials"], token_endpoint_auth_method="private_key_jwt")
+    answer = client.ask("client_credentials", parameters={"scope": "enterprise"})
+    assert answer["scope"] == "enterprise"
+    with pytest.raises(Failed) as caught:
+        client.ask("userinfo", token=answer["access_token"])
+    assert caught.value.status in (401, 403)
+
+
+@pytest.mark.spec("OIDC Core", "5.3.2")
+@pytest.mark.parametrize("alg", ["ES256", "RS256"])
+def test_signed_userinfo(platform: Platform, client: OpenidClient, visitor: Visitor, alg: str) -> None:
+    register(platform, client, f"signed-{alg}", userinfo_signed_response_alg=alg)
+    metadata = {"userinfo_signed_response_alg": alg}
+    client.ask("discover", issuer=platform.issuer, client_id=f"signed-{alg}", metadata=metadata, method="client_secret_basic", secret=SECRET)
+    answer = tokens(client, visitor)
+    told = client.ask("userinfo", sub=answer["claims"]["sub"])
+    assert told["preferred_username"] == NAME
+    assert told["aud"] == f"signed-{alg}"
+
+
+@pytest.mark.spec("OIDC Core", "8")
+def test_pairwise_subjects(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    subs = set()
+    for name, members in (("open", {}), ("pair", {"subject_type": "pairwise"})):
+        register(platform, client, f"subject-{name}", **members)
+        sub = tokens(client, visitor)["claims"]["sub"]
+        assert client.ask("userinfo", sub=sub)["sub"] == sub
+        subs.add(sub)
+    assert len(subs) == 2
+
+
+@pytest.mark.spec("OIDC Core", "5.5")
+def test_single_claims(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    register(platform, client, "picky")
+    asked = {"userinfo": {"preferred_username": {"essential": True}}, "id_token": {"auth_time": {"essential": True}}}
+    answer = tokens(client, visitor, scope="openid", claims=json.dumps(asked))
+    assert client.ask("userinfo", sub=answer["claims"]["sub"])["preferred_username"] == NAME
