@@ -14,7 +14,7 @@ VALUES = st.one_of(
 )
 TOKEN_NAMES = [
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
-    *("client_assertion", "client_assertion_type", "resource", "scope", "refresh_token"),
+    *("client_assertion", "client_assertion_type", "resource", "scope", "refresh_token", "user_activity", "token", "token_type_hint"),
 ]
 
 
@@ -38,13 +38,15 @@ def test_token(rp: RelyingParty, form: dict[str, str], header: str | None) -> No
     headers = rp.basic() if clean is None else {"Authorization": clean}
     full = {"grant_type": "authorization_code", **form}
     assert 400 <= rp.token(full, headers).status_code < 500
+    for path in ("/oauth2/revoke", "/oauth2/introspect"):
+        assert rp.browser().post(path, data=form, headers=headers, base_url=ISSUER).status_code < 500
     assert rp.browser().get("/oauth2/userinfo", headers=headers, base_url=ISSUER).status_code in (400, 401)
 
 
 @quick
 @given(body=st.binary(max_size=200))
 def test_raw_bodies(rp: RelyingParty, body: bytes) -> None:
-    for path in ("/oauth2/token", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
+    for path in ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
         response = rp.browser().post(path, data=body, content_type="application/x-www-form-urlencoded", base_url=ISSUER)
         assert response.status_code < 500
 
@@ -63,4 +65,7 @@ def test_odd_values_reach_no_database_error(rp: RelyingParty, beijing: Somebody,
         assert rp.authorize(rp.browser(), **{name: value}).status_code < 500
     for name in TOKEN_NAMES:
         assert rp.redeem("x", None, **{name: value}).status_code < 500 if name != "code" else rp.redeem(value).status_code < 500
+    for name in ("token", "token_type_hint", "client_id"):
+        assert rp.call("revoke", **{"token": "x", name: value}).status_code < 500
+        assert rp.call("introspect", **{"token": "x", name: value}).status_code < 500
     assert rp.browser().get(f"/oauth2/authorize/{value[:300]}", base_url=ISSUER).status_code < 500

@@ -291,6 +291,25 @@ def test_a_crash_before_the_commit_leaves_the_token_as_it_was(
 
 
 @pytest.mark.store
+@pytest.mark.parametrize("kind", ["public", "refreshing"])
+def test_an_end_while_the_answer_is_signed_is_seen(
+    request: pytest.FixtureRequest, platform: Flask, beijing: Somebody, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from idp.oidc import tokens
+
+    client: RelyingParty = request.getfixturevalue(kind)
+    token, settle = client.tokens(client.browser(beijing.id))["refresh_token"], tokens.settle
+
+    def late(caller: Any, plan: Any, now: Any) -> Any:
+        revocation.end_grants_of_account(beijing.id, "signed_out", now)
+        return settle(caller, plan, now)
+
+    monkeypatch.setattr(tokens, "settle", late)
+    refused(client.refresh(token))
+    assert grant_reason(platform) == "signed_out"
+
+
+@pytest.mark.store
 def test_a_refusal_leaves_its_rows(public: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
     token = public.tokens(public.browser(beijing.id))["refresh_token"]
     public.refresh(token)

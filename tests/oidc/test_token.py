@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from idp.accounts.models import Account
@@ -211,3 +212,23 @@ def test_a_public_client_redeems_by_pkce_alone(platform: Flask, clock: FakeClock
 @pytest.mark.parametrize("grant", ["refresh_token", "client_credentials"])
 def test_a_grant_that_the_client_is_not_registered_for(rp: RelyingParty, grant: str) -> None:
     refused(rp.call("token", grant_type=grant), "unauthorized_client")
+
+
+@pytest.mark.spec("RFC 8707", "2")
+def test_a_resource_may_stand_there_twice_if_it_is_one(rp: RelyingParty, beijing: Somebody) -> None:
+    browser, own, other = rp.browser(beijing.id), "urn:licence:system:export", "urn:licence:system:import"
+
+    def asked(*resources: str) -> str:
+        pairs = [*rp.request(prompt="none").items(), *(("resource", each) for each in resources)]
+        return browser.get("/oauth2/authorize", query_string=MultiDict(pairs), base_url=ISSUER).location
+
+    def redeemed(*resources: str) -> TestResponse:
+        form = {"grant_type": "authorization_code", "code": rp.code(browser), "redirect_uri": rp.redirect_uri, "code_verifier": VERIFIER}
+        body = MultiDict([*form.items(), *(("resource", each) for each in resources)])
+        return rp.browser().post("/oauth2/token", data=body, headers=rp.basic(), base_url=ISSUER)
+
+    assert "code=" in asked(own, own)
+    assert "error=invalid_target" in asked(own, other)
+    assert "error=invalid_target" in asked("x" * 600)
+    assert redeemed(own, own).status_code == 200
+    refused(redeemed(own, other), "invalid_target")

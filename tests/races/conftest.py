@@ -1,3 +1,3 @@
-from tests.oidc.conftest import beijing, platform, rp, shanghai, signing_keys
+from tests.oidc.conftest import beijing, platform, public, refreshing, rp, shanghai, signing_keys
 
-__all__ = ["beijing", "platform", "rp", "shanghai", "signing_keys"]
+__all__ = ["beijing", "platform", "public", "refreshing", "rp", "shanghai", "signing_keys"]
