@@ -22,7 +22,10 @@ def _half_hash(token: str) -> str:
 
 @dataclass
 class FakePlatform:
-    """`id_claims`, `at_claims`, `at_header`, `document` and `told` are laid over what an honest platform would say; None takes a member away."""
+    """`id_claims`, `at_claims`, `at_header`, `document`, `logout_header` and `told` are laid over what an honest platform would say.
+
+    None takes a member away.
+    """
 
     client_id: str = "export-system"
     key: Key = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "k1"}))
@@ -34,6 +37,7 @@ class FakePlatform:
     at_header: dict[str, Any] = field(default_factory=dict)
     document: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
+    logout_header: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     basic: list[str] = field(default_factory=list)
     jwks_fetches: int = 0
@@ -87,6 +91,13 @@ class FakePlatform:
         key = self.signing_key or self.key
         kept = {name: value for name, value in claims.items() if value is not None}
         return jwt.encode({"alg": self.alg, "kid": key.kid, **header}, kept, key, algorithms=[self.alg])
+
+    def logout_token(self, **changes: Any) -> str:
+        """What an honest platform would send to the back channel; a change of None takes a member away."""
+        now = int(time.time())
+        base = {"iss": ISSUER, "sub": "s1", "aud": self.client_id, "iat": now, "exp": now + 120, "jti": changes.get("jti", str(time.monotonic_ns()))}
+        event = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        return self._signed({"typ": "logout+jwt", **self.logout_header}, {**base, "sid": "sid-1", "events": event, **changes})
 
     def userinfo(self, _request: PreparedRequest) -> dict[str, Any]:
         told = {"sub": "s1", "name": "持有人1", "preferred_username": "0441987654321-beijing", "enterprise_code": "0441987654321"}

@@ -149,7 +149,8 @@ def test_the_subject_that_is_meant(rp: RelyingParty, beijing: Somebody, shanghai
     assert "code" in answer_of(rp.authorize(mine, claims=asked, scope="openid"))
     for prompt in ("none", None):
         assert answer_of(rp.authorize(other, claims=asked, scope="openid", prompt=prompt))["error"] == "login_required"
-    for value in (1, None, {}, [], "x"):
+    others: list[Any] = [1, None, {}, [], "x"]
+    for value in others:
         strange = json.dumps({place: {"sub": {"value": value}}})
         assert answer_of(rp.authorize(mine, claims=strange, prompt="none"))["error"] == "login_required"
 

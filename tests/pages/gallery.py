@@ -61,15 +61,22 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 CLIENT = Thing(first_party=False, policy_uri="https://rp.example/policy")
 CONSENT = {"client": CLIENT, "client_name": "<i>甲</i>系统", "host": "rp.example", "username": people.NAME, "seal": "s", "request_id": "r"}
+PERSON = {"username": people.NAME, "enterprise": LONG, "enterprise_en": ""}
+ALLOWED = Thing(
+    client_id="a", name="<i>甲</i>系统", standard=["openid", "email"], systems=["出口许可证"], at=START, start_url="https://rp.example/start"
+)
 STATES |= {
     "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
+    "consents": ("oidc/consents", {"person": PERSON, "allowed": [ALLOWED, Thing(**{**vars(ALLOWED), "client_id": "b", "start_url": ""})]}),
+    "consents-none": ("oidc/consents", {"person": PERSON, "allowed": []}),
+    "signed-out-faulty": ("signin/signed_out", {"faulty": True}),
     "no-right": ("oidc/no_right", {"client_name": "出口许可证系统", "request_id": "r", "reasons": ["key_revoked"]}),
     "no-right-twice": ("oidc/no_right", {"client_name": LONG, "request_id": "r", "reasons": ["awaiting_proof", "not_approved"]}),
     "oidc-signout": ("oidc/logout", {"faulty": True}),
 }
 HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]
 HELP.append("/help/how?business=keyed&key=yes&changed=no")
-HALL = ["/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
+HALL = ["/account/consents", "/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
 ADDRESSES = [*(f"/gallery/{name}" for name in STATES), *HELP, *HALL, "/nothing-here"]
 WITH_ERRORS = [name for name, (_, context) in STATES.items() if context.get("errors")]
 

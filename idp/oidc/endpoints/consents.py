@@ -14,7 +14,7 @@ from idp.oidc import consents, scopes
 from idp.oidc.endpoints.blueprint import blueprint
 from idp.oidc.endpoints.consent import names, words
 from idp.oidc.models import Consent
-from idp.oidc.registration import Registration, judge
+from idp.oidc.registration import CLIENT_ID, Registration, judge
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,9 @@ def _shown(given: Consent, client: Registration) -> Allowed:
 @web.access.person
 def withdraw(client_id: str) -> BaseResponse:
     """Take it back: the client's tokens for this person die with the same commit, and it is told. 404 if nothing was allowed."""
+    # also keeps out what a database would choke on
+    if not CLIENT_ID.match(client_id):
+        abort(404)
     with transaction():
         withdrawn = consents.withdraw(web.signed_in().account_id, client_id, web.now())
     if not withdrawn:
