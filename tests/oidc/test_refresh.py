@@ -52,7 +52,8 @@ def test_only_clients_registered_for_it_get_one_whatever_the_scope(platform: Fla
     assert "refresh_token" not in answer
     assert answer["scope"] == "openid"
     refused(plain.refresh("x"), "unauthorized_client")
-    refreshing = RelyingParty(platform, clock, "refreshing", grant_types=REFRESHES)
+    refreshing = RelyingParty(platform, clock, "refreshing", grant_types=REFRESHES, scope="profile offline_access")
+    assert refreshing.registration.scope == "profile"
     assert "refresh_token" in refreshing.tokens(refreshing.browser(beijing.id), scope="profile")
 
 
