@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from idp.adapters import Fetched
 from idp.db import session
 from idp.oidc.client_models import ClientOrigin, InitialAccessToken
+from idp.oidc.dynamic_registration import KNOWN, LEFT_OUT, OWN, REFUSED
 from idp.oidc.models import ClientRecord, Grant
 from idp.settings import Settings
 from tests.command_line import idp
@@ -375,3 +379,31 @@ def test_a_registered_client_signs_a_person_in(platform: Flask, beijing: Somebod
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
     answer = platform.test_client().post("/oauth2/token", data=form, headers=basic(told["client_id"], told["client_secret"]), base_url=ISSUER)
     assert claims_of(body_of(answer)["id_token"])["sub"] != beijing.sub
+
+
+# --- odd values -----------------------------------------------------------------------------------------------------------------------------
+
+ODD = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from([CALLBACK, "code", "none", "\x00", "é" * 300])
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.slow
+@settings_of(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    members=st.dictionaries(st.sampled_from(sorted(KNOWN | OWN | REFUSED | LEFT_OUT | {"x", "client_name#ja"})), ODD, max_size=4),
+    name=st.text(max_size=9),
+)
+def test_no_metadata_makes_a_5xx(platform: Flask, leave: str, members: dict[str, Any], name: str) -> None:
+    body = json.dumps({"redirect_uris": [CALLBACK], **members, name: "x"})
+    headers = {"Authorization": f"Bearer {leave}", "Content-Type": "application/json"}
+    answer = platform.test_client().post("/oauth2/register", data=body, headers=headers, base_url=ISSUER)
+    assert answer.status_code in (201, 400, 401)
+    if answer.status_code == 201:
+        told = body_of(answer)
+        changed = call(platform, "PUT", path_of(told), own(told), {**members, "client_id": told["client_id"]})
+        assert changed.status_code in (200, 400)
