@@ -132,6 +132,21 @@ def test_a_weak_old_password_cannot_finish_its_change_once_a_strong_one_was_kept
 
 
 @pytest.mark.requirement("R84")
+def test_of_two_new_passwords_in_two_tabs_the_first_stands(app: Flask, beijing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = Person(app)
+    person.type_password(NAME, OLD)
+    action, fields = person.prepare(new_password=NEW, confirm_password=NEW)
+    tab = same_browser(person)
+    meanwhile(monkeypatch, change, "judge", lambda: tab.client.post(action, data=fields))
+    second = fields | {"new_password": "Shenzhen8Trade", "confirm_password": "Shenzhen8Trade"}
+    person.page = person.client.post(action, data=second, follow_redirects=True)
+    assert person.at.endswith("/contacts")
+    again = Person(app)
+    again.type_password(NAME, NEW)
+    assert again.at.endswith("/contacts")
+
+
+@pytest.mark.requirement("R84")
 def test_a_double_submit_of_the_change_sets_one_password_and_keeps_the_session(app: Flask, beijing: int, monkeypatch: pytest.MonkeyPatch) -> None:
     person = Person(app)
     person.type_password(NAME, OLD)
