@@ -15,7 +15,10 @@ MOST = 500
 
 
 def end_closed(now: datetime, on_end: OnEnd) -> int:
-    """End the live sessions of disabled accounts and cancelled enterprises, MOST at a time; returns how many."""
-    closed = or_(Account.status != "active", Enterprise.status != "active")
+    """End the live sessions of disabled accounts, of cancelled enterprises, and from before an account's last new epoch, MOST at a time.
+
+    Returns how many.
+    """
+    closed = or_(Account.status != "active", Enterprise.status != "active", Account.epoch != Session.epoch)
     live = select(Session).join(Account, Account.id == Session.account_id).join(Enterprise).where(Session.ended_at.is_(None), closed)
     return sum(lifecycle.end(row, "account_closed", now, on_end) for row in session.scalars(live.limit(MOST)).all())

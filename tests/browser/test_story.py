@@ -71,6 +71,7 @@ def _enter_export(visitor: Visitor) -> None:
     page = visitor.page
     page.click("main a[href='/hall/licences']")
     modules = page.locator("main a[href^='/hall/licences/']")
+    expect(modules.first).to_be_visible()
     assert [re.sub(r".*/", "", modules.nth(n).get_attribute("href") or "") for n in range(modules.count())] == ["export", "import"]
     visitor.picture("5-modules")
     page.click("main a[href='/hall/licences/export']")
@@ -87,6 +88,18 @@ def _shows_the_person(visitor: Visitor, licence: str) -> None:
     expect(page.locator("#code")).to_contain_text("0441987654321")
     expect(page.locator("#legacy")).to_have_text("beijing")
     expect(page.locator("#licences")).to_contain_text(f"（{licence}）")
+
+
+def _is_signed_out_at(visitor: Visitor, number: int) -> None:
+    """R76: the platform told the other system, whose cookie the browser still has; within seconds."""
+    page = visitor.page
+    for _ in range(20):
+        page.goto(visitor.demo.system(number))
+        if page.locator("#user").count() == 0:
+            break
+        page.wait_for_timeout(500)
+    expect(page.locator("#user")).to_have_count(0)
+    expect(page.locator("#login")).to_be_visible()
 
 
 def _old_passwords_are_dead(visitor: Visitor) -> None:
@@ -109,6 +122,7 @@ def _old_passwords_are_dead(visitor: Visitor) -> None:
 @pytest.mark.requirement("R31")
 @pytest.mark.requirement("R33")
 @pytest.mark.requirement("R36")
+@pytest.mark.requirement("R76")
 @pytest.mark.requirement("R80")
 @pytest.mark.parametrize("old_password", [EXPORT_PASSWORD, IMPORT_PASSWORD], ids=["export-password", "import-password"])
 def test_from_the_old_password_into_the_export_system(visitor: Visitor, old_password: str) -> None:
@@ -126,6 +140,8 @@ def test_from_the_old_password_into_the_export_system(visitor: Visitor, old_pass
     page.click("#logout")
     expect(page).to_have_url(re.compile(re.escape(visitor.demo.system(IMPORT)) + "/signed-out"))
     visitor.picture("8-signed-out")
+    _is_signed_out_at(visitor, EXPORT)
+    page.goto(visitor.demo.system(IMPORT))
     page.click("#login")
     visitor.at(r"/signin/[^/]+/password")
 

@@ -96,7 +96,7 @@ class FakePlatform:
         """What an honest platform would send to the back channel; a change of None takes a member away."""
         now = int(time.time())
         base = {"iss": ISSUER, "sub": "s1", "aud": self.client_id, "iat": now, "exp": now + 120, "jti": changes.get("jti", str(time.monotonic_ns()))}
-        event = {"http://schemas.openid.net/event/backchannel-logout": {}}
+        event: dict[str, dict[str, Any]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
         return self._signed({"typ": "logout+jwt", **self.logout_header}, {**base, "sid": "sid-1", "events": event, **changes})
 
     def userinfo(self, _request: PreparedRequest) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from clients.relying_party import provider as provider_module
 from clients.relying_party.app import create_app
 from clients.relying_party.provider import Session
 from clients.relying_party.registration import FOLDER, private_key, read
-from tests.clients.fake_platform import FakePlatform
-from tests.clients.test_relying_party import ISSUER, _begun, _returned, _signed_in
+from tests.clients.fake_platform import ISSUER, FakePlatform
+from tests.clients.test_relying_party import _begun, _returned, _signed_in
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 

@@ -13,6 +13,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import select
 
 from idp import outbound
+from idp.accounts.models import Account
 from idp.adapters import Fetched
 from idp.app import JOBS, handlers
 from idp.audit.models import AuditEvent
@@ -201,6 +202,19 @@ def test_the_absolute_end_ends_grants_and_is_told_and_idling_is_not(rp: RelyingP
         assert session.scalars(select(Session.end_reason)).all() == ["absolute"]
     assert run_once(platform, JOBS) == 0
     assert len(waiting(platform)) == 1
+
+
+@pytest.mark.parametrize("change", ["disabled", "epoch"])
+def test_an_account_that_is_closed_or_changed_is_told_within_a_minute(
+    rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody, change: str
+) -> None:
+    rp.tokens(rp.browser(beijing.id))
+    with platform.app_context(), transaction():
+        row = session.get_one(Account, beijing.id)
+        row.status, row.epoch = ("disabled", row.epoch) if change == "disabled" else (row.status, row.epoch + 1)
+    for _ in range(2):
+        assert run_once(platform, JOBS) == 0
+        assert len(waiting(platform)) == 1
 
 
 def test_a_grant_that_ends_alone_is_told_where_that_is_due(rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
