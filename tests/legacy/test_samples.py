@@ -1,6 +1,5 @@
 """The eight sample dumps, as `make demo` takes them in. The figures were counted from the files by other means than the product's."""
 
-import csv
 import json
 from collections import Counter
 from datetime import date
@@ -35,11 +34,6 @@ def merged(office: Flask) -> Flask:
     return office
 
 
-def passwords() -> list[dict[str, str]]:
-    with (DATA / "passwords.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def count(column: object) -> int:
     return session.scalar(select(func.count()).select_from(column)) or 0  # type: ignore[arg-type]  # any table
 
@@ -59,33 +53,6 @@ def test_the_eight_dumps_give_the_counted_rows_accounts_and_names(merged: Flask)
     assert None not in sizes
     assert sum(size > 1 for size in sizes.values()) == 51
     assert count(FormerPassword) == 212
-
-
-@pytest.mark.store
-@pytest.mark.requirement("R11")
-@pytest.mark.requirement("R23")
-@pytest.mark.requirement("D15")
-def test_every_old_password_opens_its_account_unless_its_row_is_disabled(merged: Flask) -> None:
-    refused = []
-    for known in passwords():
-        owners = [account for account in _accounts_of(known) if _opens(account.id, known["password"])]
-        row = session.scalars(select(LegacyRow).where(LegacyRow.id.in_(_rows_of(known)))).one()
-        if row.enabled:
-            assert row.account_id in [account.id for account in owners], known
-        else:
-            refused.append(known["system"])
-    assert Counter(refused) == {"export": 2, "auto_import": 2, "dual_use": 3, "agri_quota": 2, "fertiliser_quota": 3}
-
-
-def _accounts_of(known: dict[str, str]) -> list[Account]:
-    """The accounts that the name leads to, typed as the manual says for the system (R8, R9, R38)."""
-    bare = known["system"] in ("mech_electrical", "dual_use")
-    return directory.candidates(known["username"] if bare else f"{known['enterprise_code']}-{known['username']}")
-
-
-def _rows_of(known: dict[str, str]) -> list[int]:
-    statement = select(LegacyRow).where(LegacyRow.system == known["system"], LegacyRow.username == known["username"])
-    return [row.id for row in session.scalars(statement) if session.get_one(Account, row.account_id).enterprise.code == known["enterprise_code"]]
 
 
 def _opens(account_id: int, typed: str) -> bool:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem, Entitlement
+from idp.portal.frame import Site
 from tests.fakes import START
 from tests.portal import people
 
@@ -116,6 +117,7 @@ def test_held_right_says_that_proof_is_needed(app: Flask, browser: FlaskClient) 
 def test_a_dead_key_leads_to_the_key_office(app: Flask, browser: FlaskClient, status: str) -> None:
     come_in(app, browser, "export", key_status=status)
     site = app.jinja_env.globals["site"]
+    assert isinstance(site, Site)
     app.jinja_env.globals["site"] = replace(site, key_application_url="https://keys.example/apply")
     assert 'href="https://keys.example/apply"' in browser.get("/hall/licences/export").text
 
