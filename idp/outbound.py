@@ -170,6 +170,9 @@ class Client:
 def _reason(error: Exception) -> str:
     if isinstance(error, Unreachable):
         return error.reason
+    # the time-out of a single read is what was left of the whole time
+    if isinstance(error, TimeoutError):
+        return "time"
     return "tls" if isinstance(error, ssl.SSLError | ssl.CertificateError) else "connection"
 
 

@@ -18,7 +18,7 @@ from idp.errors import BadInput
 from idp.oidc import acr, scopes
 from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
-from idp.oidc.registration import CLIENT_ID, Registration, judge
+from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, Registration, judge
 
 # What an initial access token lets its clients be. `certification` is what the OpenID Foundation's suite does: no PKCE, an older audience.
 POLICIES: dict[str, dict[str, Any]] = {"default": {}, "certification": {"require_pkce": False, "assertion_audience": "compat"}}
@@ -100,6 +100,10 @@ def _fault(sent: Mapping[str, Any]) -> str | None:
     # 3
     for name in sorted((OWN | ANSWERED) & set(sent)):
         return f"{name}: not for clients to say"
+    # OIDC Registration §2: https; plain http on loopback is for what operators register
+    for name in SINGLE_URIS:
+        if not str(sent.get(name, "https:")).startswith("https:"):
+            return f"{name}: must be https"
     return None
 
 
