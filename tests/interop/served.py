@@ -66,6 +66,7 @@ class Platform:
             "IDP_DATA_DIR": str(self.data),
             "IDP_ISSUER": self.issuer,
             "IDP_CAPTCHA": "after_failures",
+            "IDP_CLIENT_REGISTRATION": "on",
             "IDP_OUTBOUND_ALLOW": ",".join(self.reachable),
         }
         return {**clean, **own, **self.more}

@@ -228,3 +228,18 @@ def test_single_claims(platform: Platform, client: OpenidClient, visitor: Visito
     asked = {"userinfo": {"preferred_username": {"essential": True}}, "id_token": {"auth_time": {"essential": True}}}
     answer = tokens(client, visitor, scope="openid", claims=json.dumps(asked))
     assert client.ask("userinfo", sub=answer["claims"]["sub"])["preferred_username"] == NAME
+
+
+@pytest.mark.spec("OIDC Registration", "3.1")
+@pytest.mark.spec("RFC 7591", "3")
+def test_a_client_registers_itself(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    token = json.loads(platform.idp("client", "token", "--uses", "1", "--json"))["initial_access_token"]
+    metadata = {"redirect_uris": [CALLBACK], "client_name": "driver", "client_name#en": "Driver", "token_endpoint_auth_method": "client_secret_post"}
+    made = client.ask("register", issuer=platform.issuer, metadata=metadata, token=token)
+    assert made["client_name#en"] == "Driver"
+    answer = tokens(client, visitor)
+    assert any(url.endswith("/consent") for url in visitor.seen), "it is a stranger"
+    assert client.ask("userinfo", sub=answer["claims"]["sub"])
+    with pytest.raises(Failed) as caught:
+        client.ask("register", issuer=platform.issuer, metadata=metadata, token=token)
+    assert caught.value.status == 401

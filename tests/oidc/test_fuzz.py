@@ -8,6 +8,8 @@ from idp.oidc.authorization_request import KNOWN
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty
 
+pytestmark = pytest.mark.slow
+
 quick = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 VALUES = st.one_of(
     st.text(max_size=60), st.sampled_from(["none", "login", "code", "openid licence:export", "0", "é" * 50, "\x00", "{}", "a.b.c", "%", "form_post"])
