@@ -103,7 +103,8 @@ class Registration(BaseModel):
     @field_validator("scope")
     @classmethod
     def _scope(cls, value: str) -> str:
-        names = scopes.split(value)
+        # every other provider knows it; here refresh tokens come with the grant type
+        names = [name for name in scopes.split(value) if name != "offline_access"]
         unknown = [name for name in names if name not in scopes.STANDARD and not name.startswith(scopes.LICENCE)]
         if unknown or not names:
             raise ValueError(f"unknown: {' '.join(unknown)}" if unknown else "must not be empty; leave it out for the standard scopes")
