@@ -177,7 +177,8 @@ def caller_network() -> str:
 def origin_of(url: str) -> str:
     """scheme://host[:port] of a URL, for the CSP."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    # a private-use scheme (RFC 8252 §7.1) has no host: the CSP source is the scheme alone
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("https", "http") else f"{parts.scheme}:"
 
 
 def allow_form_action(*urls: str) -> None:
