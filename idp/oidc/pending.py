@@ -11,7 +11,8 @@ from idp.db import session, spend_once
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.models import AuthorizationRequestRecord, LogoutRequestRecord
 
-LIFE = timedelta(minutes=30)
+# longer than a sign-in waits for its person, so that 【重新登录】 on an expired one still leads back to the client (R84)
+LIFE = timedelta(hours=2)
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
