@@ -114,6 +114,7 @@ def test_keys_change_under_a_running_client(platform: Platform, client: OpenidCl
 
 @pytest.mark.spec("OIDC Core", "10.1.1")
 def test_a_withdrawn_key_takes_its_tokens_along(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+    platform.wait_until_published()  # another test may just have changed the keys
     register(platform, client, "withdrawal", id_token_signed_response_alg="ES256")
     before = tokens(client, visitor)
     platform.age_keys()
