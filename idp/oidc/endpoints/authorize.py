@@ -14,12 +14,11 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import authorization, authorization_request, checks, consents, forms, pending, subjects
+from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, pending, subjects
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, provider
-from idp.oidc.keys import RETIRED_FOR_HINTS
 from idp.sessions.models import Session
 from idp.signin import browser, flow
 
@@ -136,10 +135,8 @@ def _meant(asked: AuthorizationRequest) -> str | checks.Fault | None:
     hint = asked.get("id_token_hint")
     if not hint:
         return None
-    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS)
-    if claims is None or claims.get("iss") != web.runtime().settings.issuer:
-        return checks.Fault("invalid_request", "id_token_hint")
-    return str(claims["sub"])
+    claims = hints.claims(hint, provider().keys.latest(), web.runtime().settings.issuer, web.now())
+    return str(claims["sub"]) if claims is not None else checks.Fault("invalid_request", "id_token_hint")
 
 
 def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:

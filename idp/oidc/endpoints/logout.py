@@ -11,11 +11,10 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import forms, pending, subjects
+from idp.oidc import forms, hints, pending, subjects
 from idp.oidc.clients import Client
 from idp.oidc.endpoints import body
 from idp.oidc.endpoints.blueprint import blueprint, provider
-from idp.oidc.keys import RETIRED_FOR_HINTS
 from idp.oidc.revocation import on_session_end
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
@@ -76,8 +75,8 @@ def _proven(asked: dict[str, str]) -> Proven | Literal["nothing", "faulty"]:
     if not hint:
         # an address without a hint proves nothing: it is not gone to, and that is said
         return "faulty" if uri else "nothing"
-    claims = provider().keys.latest().verified(hint, ("JWT",), web.now(), RETIRED_FOR_HINTS)
-    if claims is None or claims.get("iss") != web.runtime().settings.issuer or asked.get("client_id", claims["aud"]) != claims["aud"]:
+    claims = hints.claims(hint, provider().keys.latest(), web.runtime().settings.issuer, web.now())
+    if claims is None or asked.get("client_id", claims["aud"]) != claims["aud"]:
         return "faulty"
     client = provider().clients.find(claims["aud"])
     if client is None or (uri and uri not in client.registration.post_logout_redirect_uris):
