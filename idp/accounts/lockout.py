@@ -116,7 +116,9 @@ def charge(subjects_: Sequence[str], caller: Caller, numbers: Numbers, now: date
 
     None = look at it, then call `wrong` or `right`; otherwise the end of the lock, and the password must not be looked at.
     """
-    rows = [_charge_one(subject, scope, now) for subject in subjects_ for scope in scopes(subject, caller)]
+    # in the order of the primary key, in which `wrong` and `right` write too: no two tries can wait for each other
+    counters = sorted((subject, scope) for subject in subjects_ for scope in scopes(subject, caller))
+    rows = [_charge_one(subject, scope, now) for subject, scope in counters]
     # looked at only now that the rows are held: another try at once may just have locked them
     locked = [row.locked_until for row in rows if row.locked_until and row.locked_until > now]
     if locked:

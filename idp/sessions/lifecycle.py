@@ -41,10 +41,16 @@ def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime)
     return secret
 
 
+def unended(secret: str) -> Session | None:
+    """The session behind a cookie that nobody has ended, even if it is idle: what a new sign-in renews or ends, and what a sign-out ends."""
+    row = db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret))) if secret else None
+    return row if row is not None and row.ended_at is None else None
+
+
 def find(secret: str, now: datetime, idle_seconds: int) -> Session | None:
     """The live session behind a cookie; None if unknown, ended, idle too long or over (R77)."""
-    row = db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret)))
-    if row is None or row.ended_at or now >= row.absolute_end or now >= row.used_at + timedelta(seconds=idle_seconds):
+    row = unended(secret)
+    if row is None or now >= row.absolute_end or now >= row.used_at + timedelta(seconds=idle_seconds):
         return None
     return row
 

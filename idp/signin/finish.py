@@ -50,14 +50,14 @@ def _usable(row: SignInTransaction) -> Account | None:
 
 
 def _session(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str:
-    """The same account in this browser keeps its session record; another account ends it first (protocol.md, Session)."""
+    """The same account in this browser keeps its session record, also after an idle end; another account ends it first (protocol.md, Session)."""
     factors = {"password": datetime.fromisoformat(row.facts["password_at"])}
     present = session.get(Session, present_id) if present_id is not None else None
-    if present is not None and present.account_id == account.id and present.ended_at is None:
+    if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
         flow.record(row, session_id=present.id)
         return lifecycle.renew(present, account.epoch, factors, now)
     if present is not None:
-        lifecycle.end(present, "other_account", now, on_end)
+        lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
     started, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds)
     flow.record(row, session_id=started.id)
     return secret

@@ -178,3 +178,27 @@ def test_an_expired_sign_in_leads_back_to_where_it_came_from(app: Flask, person:
     assert 'href="/hall/licences"' in person.text
     person.sign_in(NAME, OLD, NEW)
     assert person.open(late).request.path == "/hall/licences"
+
+
+@pytest.mark.requirement("R77")
+def test_the_same_person_after_an_idle_end_goes_on_with_the_same_session(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    clock.advance(minutes=31)
+    person.type_password(NAME, NEW)
+    assert person.at == "/hall"
+    with app.app_context():
+        assert session.scalars(select(Session.end_reason)).all() == [None]
+    clock.advance(hours=12)
+    person.type_password(NAME, NEW)
+    with app.app_context():
+        assert session.scalars(select(Session.end_reason).order_by(Session.id)).all() == ["absolute", None]
+
+
+def test_signing_out_ends_an_idle_session_too(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    person.open("/signout")
+    clock.advance(minutes=31)
+    person.submit()
+    assert person.at == "/signed-out"
+    with app.app_context():
+        assert session.scalars(select(Session.end_reason)).all() == ["signed_out"]

@@ -4,9 +4,8 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import web
-from idp.db import session, transaction
+from idp.db import transaction
 from idp.sessions import cookie, lifecycle
-from idp.sessions.models import Session
 from idp.signin import browser, flow
 from idp.signin.views import bp, hub
 
@@ -60,11 +59,10 @@ def ask_signout() -> str:
 @web.access.anyone
 def signout() -> BaseResponse:
     """End this browser's session and show that it is over."""
-    present = web.principal()
+    present = hub.unended()
     if present is not None:
         with transaction():
-            row = session.get_one(Session, present.session_id)
-            lifecycle.end(row, "signed_out", web.now(), web.runtime().hooks.session_ended)
+            lifecycle.end(present, "signed_out", web.now(), web.runtime().hooks.session_ended)
     answer = redirect(url_for("signin.signed_out"), 303)
     cookie.clear(answer, cookie.SESSION, web.runtime().settings.https)
     return answer

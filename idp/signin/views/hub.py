@@ -10,7 +10,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from idp import opaque_tokens, web
 from idp.accounts import lockout
 from idp.db import transaction
-from idp.sessions import cookie
+from idp.sessions import cookie, lifecycle
+from idp.sessions.models import Session
 from idp.signin import browser, finish, flow
 from idp.signin.models import SignInTransaction
 
@@ -25,6 +26,11 @@ def caller() -> lockout.Caller:
 
 def _device() -> str:
     return cookie.read(request, cookie.DEVICE, web.runtime().settings.https)
+
+
+def unended() -> Session | None:
+    """The session of this browser that nobody has ended, idle or not."""
+    return lifecycle.unended(cookie.read(request, cookie.SESSION, web.runtime().settings.https))
 
 
 def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
@@ -73,8 +79,8 @@ def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
 
 def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     now, runtime = web.now(), web.runtime()
-    before, device = web.principal(), _device() or opaque_tokens.make()
-    present_id = before.session_id if before else None
+    device, present = _device() or opaque_tokens.make(), unended()
+    present_id = present.id if present is not None else None
     with transaction():
         outcome = finish.finish(row, runtime.hooks.steps, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
         if isinstance(outcome, finish.Signed):
