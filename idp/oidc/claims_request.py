@@ -40,7 +40,7 @@ class ClaimsRequest:
 
 def parse(text: str) -> ClaimsRequest | None:
     """What `text` asks for; None if it is malformed. Members that are not understood are ignored, as §5.5 says."""
-    if _depth(text) > MAX_DEPTH:
+    if depth(text) > MAX_DEPTH:
         return None
     try:
         sent = json.loads(text)
@@ -52,7 +52,7 @@ def parse(text: str) -> ClaimsRequest | None:
     return ClaimsRequest(*[place for place in places if place is not None]) if None not in places else None
 
 
-def _depth(text: str) -> int:
+def depth(text: str) -> int:
     """The deepest nesting; brackets within strings count too, which only makes it stricter."""
     deepest = level = 0
     for character in text:

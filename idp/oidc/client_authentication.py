@@ -82,8 +82,8 @@ def _assertion(form: Mapping[str, str]) -> Credentials | Refused:
     return Credentials("private_key_jwt", name, form["client_assertion"])
 
 
-def authenticate(shown: Credentials, cache: ClientCache, issuer: str, endpoint: str, now: datetime) -> Authenticated | Refused:
-    """Prove the client. `endpoint` is the URL called, which compat clients may name as the audience."""
+def authenticate(shown: Credentials, cache: ClientCache, issuer: str, token_endpoint: str, now: datetime) -> Authenticated | Refused:
+    """Prove the client. `token_endpoint` is a URL that compat clients may name as the audience, whatever they call (OIDC Core §9)."""
     client = cache.find(shown.client_id)
     if client is None:
         # the same work as for a wrong secret
@@ -96,7 +96,7 @@ def authenticate(shown: Credentials, cache: ClientCache, issuer: str, endpoint: 
         return Authenticated(client)
     if own.has_secret:
         return Authenticated(client) if _has_secret(client, shown.proof, now) else refused("secret", client.client_id)
-    audiences = (issuer, endpoint) if own.assertion_audience == "compat" else (issuer,)
+    audiences = (issuer, token_endpoint) if own.assertion_audience == "compat" else (issuer,)
     jti = client_assertions.judge(shown.proof, client, audiences, now)
     return refused(jti, client.client_id) if isinstance(jti, str) else Authenticated(client, jti)
 

@@ -161,8 +161,11 @@ def update(row: ClientRecord, registration: Registration, secret: str | None, no
 
 
 def _same_sector(before: Registration, after: Registration) -> None:
-    """BadInput if people would get other names: the sector is frozen at registration (OIDC Core §8.1)."""
-    if before.sector is not None and after.sector is not None and before.sector != after.sector:
+    """BadInput if people would get other names: kind and sector are frozen at registration (OIDC Core §8.1)."""
+    # a way over public subjects would thaw the sector, and show the client both names of everybody
+    if before.subject_type != after.subject_type:
+        raise BadInput(f"is {before.subject_type!r} for good; a client of the other kind is a new client", field="subject_type")
+    if before.sector != after.sector:
         raise BadInput(f"the sector is {before.sector!r} for good; a client elsewhere is a new client", field="sector_identifier_uri")
 
 

@@ -15,7 +15,7 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session, spend_once
 from idp.errors import BadInput
-from idp.oidc import acr, scopes
+from idp.oidc import acr, claims_request, scopes
 from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, Registration, judge
@@ -25,6 +25,7 @@ POLICIES: dict[str, dict[str, Any]] = {"default": {}, "certification": {"require
 MAX_UNKNOWN_MEMBERS = 50
 MAX_UNKNOWN_CHARACTERS = 8192
 MAX_NAME_CHARACTERS = 100
+MAX_DEPTH = 8
 # given by operators alone
 OWN = frozenset({"system", "profile", "first_party", "require_pkce", "require_acr", "assertion_audience", "form_action_origins"})
 # what the answer tells, so that a request has no say in it (RFC 7592 §2.2)
@@ -34,6 +35,8 @@ LEFT_OUT = frozenset(
     {
         *("request_uris", "request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc"),
         *("frontchannel_logout_uri", "frontchannel_logout_session_required"),
+        # a secret is made here, or is not one: what is sent is neither kept nor told
+        "client_secret",
     }
 )
 # not offered, and whoever asks for it relies on it
@@ -66,8 +69,12 @@ class Wanted:
 def read(body: bytes) -> dict[str, Any] | Rejected:
     """The JSON object of a request, without members that are null (RFC 7592 §2.2: null means left out)."""
     try:
+        text = body.decode("utf-8")
+        # before anything is parsed: what is nested deeper than this, some step on the way could not walk
+        if claims_request.depth(text) > MAX_DEPTH:
+            return Rejected("invalid_client_metadata", f"nested deeper than {MAX_DEPTH}")
         # 1: NaN and 1e999 are no JSON, and half of a surrogate pair is no text
-        sent = json.loads(body.decode("utf-8"))
+        sent = json.loads(text)
         json.dumps(sent, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         return Rejected("invalid_client_metadata", "the body is no JSON that can be stored")
@@ -161,6 +168,11 @@ def policy_of(token: str, now: datetime) -> str | None:
     """The policy of a token that could still be used; None otherwise. Nothing is spent yet."""
     live = (InitialAccessToken.uses_left > 0, InitialAccessToken.expires_at > now)
     return session.scalar(select(InitialAccessToken.policy).where(InitialAccessToken.digest == opaque_tokens.digest(token), *live))
+
+
+def offered(policy: str, *, production: bool) -> bool:
+    """Whether clients may be made under that policy here: not `certification` in production, for they would go without PKCE."""
+    return not (production and policy == "certification")
 
 
 def use(token: str, now: datetime) -> bool:

@@ -8,6 +8,8 @@ from urllib.parse import SplitResult, urlsplit
 from idp.settings import is_loopback
 
 MAX_URI_CHARACTERS = 2000
+# RFC 1035 §2.3.4, as text
+MAX_HOST_CHARACTERS = 253
 # RFC 3986 characters only: no blank, backslash, control, non-ASCII; no wildcard
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?@!$&'()+,;=%\[\]]+\Z")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -44,6 +46,8 @@ def fault(uri: str, *, native: bool = False) -> str | None:
 def _host_fault(parts: SplitResult) -> str | None:
     if not parts.hostname or not _AUTHORITY.match(parts.netloc) or not _ip_literal(parts):
         return "must name a host in lower case (letters, digits, dots, dashes, or an IPv6 address in brackets), without user name or password"
+    if len(parts.hostname) > MAX_HOST_CHARACTERS:
+        return f"the host has more than {MAX_HOST_CHARACTERS} characters"
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         return "plain http is only possible on loopback"
     # dot segments make two spellings of one address

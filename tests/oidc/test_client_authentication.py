@@ -253,6 +253,13 @@ def test_compat_clients_may_name_the_token_endpoint(platform: Flask, clock: Fake
     browser = keyed.browser(beijing.id)
     assert keyed.redeem(keyed.code(browser), {}, **by(assertion(clock, aud=f"{ISSUER}/oauth2/token"))).status_code == 200
     turned_away(keyed.redeem("x", {}, **by(assertion(clock, aud=[f"{ISSUER}/oauth2/token"], jti="j2"))))
+    # the same at the other endpoints (OIDC Core §9 names the token endpoint), and nothing else
+    for path in ("/oauth2/revoke", "/oauth2/introspect"):
+        for number, audience in enumerate((f"{ISSUER}/oauth2/token", ISSUER)):
+            shown = by(assertion(clock, aud=audience, jti=f"{path}{number}"))
+            assert keyed.app.test_client().post(path, data={"token": "x", **shown}, base_url=ISSUER).status_code == 200
+        shown = by(assertion(clock, aud=ISSUER + path, jti=f"{path}-own"))
+        turned_away(keyed.app.test_client().post(path, data={"token": "x", **shown}, base_url=ISSUER))
 
 
 @pytest.mark.parametrize("value", [True, "1", None, 1e300, float("nan"), float("inf"), -1, 10**400, [1], {}])

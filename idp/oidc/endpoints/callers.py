@@ -13,6 +13,7 @@ from idp.oidc import client_authentication, tokens
 from idp.oidc.client_authentication import Authenticated
 from idp.oidc.endpoints import answers
 from idp.oidc.endpoints.blueprint import provider
+from idp.oidc.metadata import ENDPOINTS
 from idp.oidc.refusal import Refused
 from idp.oidc.registration import CLIENT_ID
 
@@ -26,7 +27,7 @@ def caller(form: dict[str, str]) -> Authenticated | Refused:
     if isinstance(shown, Refused):
         return shown
     issuer = web.runtime().settings.issuer
-    return client_authentication.authenticate(shown, provider().clients, issuer, issuer + request.path, web.now())
+    return client_authentication.authenticate(shown, provider().clients, issuer, issuer + ENDPOINTS["token_endpoint"], web.now())
 
 
 def turned_away(no: Refused) -> Response:

@@ -3,6 +3,7 @@
 A registration access token is not rotated: a lost answer would lock a client out of its own registration. It dies with its client.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,8 @@ def register() -> Response:
     """A new client, by an initial access token; 201 with all that was registered, its secret and its own token shown once."""
     leave = _bearer()
     policy = dynamic_registration.policy_of(leave, web.now()) if leave else None
-    if policy is None:
+    # made before the platform went into production
+    if policy is None or not dynamic_registration.offered(policy, production=web.runtime().settings.production):
         return _unknown_token()
     sent, client_id = _sent(), opaque_tokens.make()
     wanted = sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy]))
@@ -126,21 +128,23 @@ def change(client_id: str) -> Response:
     if row is None:
         return _unknown_token()
     sent = _sent()
-    wanted = sent if isinstance(sent, Rejected) else _reachable(_replacement(row, sent))
+    if isinstance(sent, Rejected):
+        return _rejection(sent)
+    wanted = _reachable(_replacement(row, sent))
     if isinstance(wanted, Rejected):
         return _rejection(wanted)
     try:
         with transaction():
-            return _changed(client_id, token, wanted)
+            return _changed(client_id, token, sent)
     except BadInput as error:
         return _rejection(dynamic_registration.rejected(error))
 
 
-def _replacement(row: ClientRecord, sent: dict[str, Any]) -> Wanted | Rejected:
+def _replacement(row: ClientRecord, sent: Mapping[str, Any]) -> Wanted | Rejected:
     # RFC 7592 §2.2: the client says which one it is, and of its secret only the one it has
-    if sent.pop("client_id", None) != row.client_id:
+    if sent.get("client_id") != row.client_id:
         return Rejected("invalid_client_metadata", "client_id: must be this client's own")
-    secret = sent.pop("client_secret", None)
+    secret = sent.get("client_secret")
     if secret is not None and not (isinstance(secret, str) and opaque_tokens.digest(secret) in {each["digest"] for each in row.secrets}):
         return Rejected("invalid_client_metadata", "client_secret: not this client's own")
     own = {name: value for name, value in row.registration.items() if name in OWN}
@@ -148,11 +152,15 @@ def _replacement(row: ClientRecord, sent: dict[str, Any]) -> Wanted | Rejected:
     return dynamic_registration.judged(sent, row.client_id, own, licences)
 
 
-def _changed(client_id: str, token: str, wanted: Wanted) -> Response:
-    """Inside the transaction: the token is looked at again, for the client may just have been switched off or deleted."""
+def _changed(client_id: str, token: str, sent: Mapping[str, Any]) -> Response:
+    """Inside the transaction: all is looked at again, for while other servers were asked an operator may have acted."""
     row = dynamic_registration.client_of(client_id, token, hold=True)
     if row is None:
         return _unknown_token()
+    # every address in it is the client's own word, and was judged; what an operator gives is as it is now
+    wanted = _replacement(row, sent)
+    if isinstance(wanted, Rejected):
+        return _rejection(wanted)
     secret = clients.make_secret() if wanted.registration.has_secret and not row.secrets else None
     clients.update(row, wanted.registration, secret, web.now())
     row.unknown = wanted.unknown

@@ -1,0 +1,131 @@
+"""Registration against clients that lean on it: what an operator takes stays taken, names stay frozen, odd sizes are refused."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from idp.adapters import Fetched
+from idp.db import session, transaction
+from idp.oidc.models import ClientRecord
+from idp.settings import Settings
+from tests.fakes import FakeClock, FakeWeb
+from tests.oidc.test_register import CALLBACK, allow, call, leave, own, path_of, register, registered, settings
+from tests.relying_party import body_of
+
+__all__ = ["leave", "settings"]
+SECTOR = "https://rp.example/sector"
+
+
+def set_members(client_id: str, **members: Any) -> None:
+    """What an operator's `apply` leaves behind: these members, None = taken away (inside an app context)."""
+    with transaction():
+        row = session.get_one(ClientRecord, client_id, with_for_update=True)
+        kept = {name: value for name, value in {**row.registration, **members}.items() if value is not None}
+        row.registration, row.version = kept, row.version + 1
+
+
+def stored(platform: Flask, client_id: str) -> dict[str, Any]:
+    with platform.app_context():
+        return session.get_one(ClientRecord, client_id).registration
+
+
+@pytest.mark.store
+@pytest.mark.spec("RFC 7592", "2.2")
+def test_what_an_operator_takes_while_a_sector_is_fetched_stays_taken(
+    platform: Flask, leave: str, far_servers: FakeWeb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = registered(platform, leave)
+    with platform.app_context():
+        set_members(told["client_id"], first_party=True, system="export", scope="openid licence:export")
+    asked = far_servers.get
+
+    def slow(url: str, *, most: int = 0) -> Fetched:
+        with platform.app_context():
+            set_members(told["client_id"], first_party=None, system=None, scope="openid", require_acr="urn:licence:acr:password")
+        return asked(url)
+
+    far_servers.pages[SECTOR] = Fetched(200, json.dumps([CALLBACK]).encode())
+    monkeypatch.setattr(far_servers, "get", slow)
+    sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "sector_identifier_uri": SECTOR, "scope": "openid licence:export"}
+    answer = call(platform, "PUT", path_of(told), own(told), sent)
+    assert answer.status_code == 200, answer.json
+    kept = stored(platform, told["client_id"])
+    assert not {"first_party", "system"} & set(kept)
+    assert (kept["scope"], kept["require_acr"]) == ("openid", "urn:licence:acr:password")
+    assert body_of(answer)["scope"] == "openid"
+
+
+@pytest.mark.spec("OIDC Core", "8.1")
+@pytest.mark.parametrize(("before", "after"), [("pairwise", "public"), ("public", "pairwise")])
+def test_there_is_no_way_between_pairwise_and_public(platform: Flask, leave: str, before: str, after: str) -> None:
+    told = registered(platform, leave, subject_type=before)
+    sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "subject_type": after}
+    answer = call(platform, "PUT", path_of(told), own(told), sent)
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+    same = call(platform, "PUT", path_of(told), own(told), {**sent, "subject_type": before})
+    assert (same.status_code, body_of(same)["subject_type"]) == (200, before)
+
+
+LONG = "a" * 61
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_a_host_longer_than_a_name_can_be_is_no_5xx(platform: Flask, leave: str, scheme: str) -> None:
+    host = ".".join([LONG] * 5)
+    answer = register(platform, leave, redirect_uris=[f"{scheme}://{host}/cb"])
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_redirect_uri")
+    for member in ("client_uri", "jwks_uri", "initiate_login_uri"):
+        answer = register(platform, leave, **{member: f"https://{host}/x"})
+        assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+    # the longest there is, with the longest port
+    longest = f"{'.'.join([LONG] * 4)}.abcde"
+    assert len(longest) == 253
+    told = registered(platform, leave, redirect_uris=[f"https://{longest}:65535/cb"], subject_type="pairwise")
+    assert told["redirect_uris"] == [f"https://{longest}:65535/cb"]
+
+
+def nested(depth: int) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.store
+def test_what_is_nested_deep_is_400(platform: Flask, leave: str) -> None:
+    for member in ("x", "jwks", "redirect_uris", "contacts"):
+        for depth in (8, *range(100, 1000, 100)):
+            answer = register(platform, leave, **{member: nested(depth)})
+            assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.store
+def test_what_is_nested_a_little_is_kept(platform: Flask, leave: str) -> None:
+    told = registered(platform, leave, x=nested(7), y="\x00[[")
+    assert (told["x"], told["y"]) == (nested(7), "\x00[[")
+    assert body_of(call(platform, "GET", path_of(told), own(told)))["x"] == nested(7)
+
+
+def test_leave_without_pkce_does_not_count_in_production(platform: Flask, leave: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = allow(platform, "--policy", "certification")
+    assert register(platform, before).status_code == 201
+    monkeypatch.setattr(Settings, "production", True)
+    answer = register(platform, before)
+    assert (answer.status_code, answer.json) == (401, {"error": "invalid_token"})
+
+
+@pytest.mark.spec("RFC 7591", "3.2.1")
+@pytest.mark.parametrize("method", ["client_secret_basic", "none"])
+def test_a_secret_that_a_client_brings_is_neither_kept_nor_told(platform: Flask, leave: str, clock: FakeClock, method: str) -> None:
+    mine = "a-secret-that-the-client-thought-up-0123456789"
+    answer = register(platform, leave, client_secret=mine, token_endpoint_auth_method=method)
+    told = body_of(answer)
+    assert mine not in answer.text
+    assert ("client_secret" in told) == (method != "none")
+    with platform.app_context():
+        row = session.get_one(ClientRecord, told["client_id"])
+        assert mine not in json.dumps([row.registration, row.unknown])
+    assert "client_secret" not in body_of(call(platform, "GET", path_of(told), own(told)))
