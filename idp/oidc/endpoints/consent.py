@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from idp import opaque_tokens, web
 from idp.accounts.models import Account
-from idp.db import session
+from idp.db import dumps, session
 from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
 from idp.oidc import authorization, claims, scopes
@@ -20,16 +20,20 @@ from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of,
 from idp.oidc.endpoints.blueprint import blueprint
 
 
-def _seal(arrived: Arrival, who: authorization.Person) -> str:
-    """Ties a page to the person who saw it: in another tab somebody else may have signed in since."""
-    return opaque_tokens.keyed_digest(web.runtime().secret, "consent", f"{arrived.request_id} {who.session_id} {who.account_id}")
+def _asked(arrived: Arrival, who: authorization.Person | None) -> authorization.Allowed | None:
+    """What is agreed to; also what the person has no right to today, since a right can come back. None: there is nothing to say yes to."""
+    if who is None:
+        return None
+    decision = authorization.decide(arrived.subject, authorization.Situation(who, None, False, None, True, web.today()))
+    return decision if isinstance(decision, authorization.Allowed) else None
 
 
-def _asked(arrived: Arrival, who: authorization.Person) -> list[str]:
-    """What is agreed to, as scopes; also what the person has no right to today, since a right can come back."""
-    situation = authorization.Situation(who, None, False, None, True, web.today())
-    decision = authorization.decide(arrived.subject, situation)
-    return words(decision.target.scopes, decision.named) if isinstance(decision, authorization.Allowed) else []
+def _seal(arrived: Arrival, who: authorization.Person, asked: authorization.Allowed) -> str:
+    """Ties a yes to who saw the page, and to what it showed: since then somebody else may have signed in, or the client got a wider registration."""
+    own = arrived.subject.known.registration
+    about = (own.name("zh-CN"), own.name("en"), own.policy_uri, own.tos_uri, own.first_party)
+    shown = (arrived.request_id, who.session_id, who.account_id, asked.target.scopes, asked.target.resource, asked.claims, about)
+    return opaque_tokens.keyed_digest(web.runtime().secret, "consent", dumps(shown))
 
 
 def words(agreed: Sequence[str], named: Collection[str]) -> list[str]:
@@ -51,9 +55,10 @@ def consent(request_id: str) -> Answer:
     if not isinstance(arrived, Arrival):
         return arrived
     who = person(arrived.subject.known)
-    asked = _asked(arrived, who) if who is not None else []
-    if who is None or not asked:
+    allowed = _asked(arrived, who)
+    if who is None or allowed is None:
         return proceed(arrived)
+    asked = words(allowed.target.scopes, allowed.named)
     allow_return(arrived.subject)
     return render_template(
         "oidc/consent.html",
@@ -64,14 +69,14 @@ def consent(request_id: str) -> Answer:
         systems=names(scopes.systems_of(asked)),
         host=urlsplit(arrived.subject.request.redirect_uri).netloc,
         username=session.get_one(Account, who.account_id).canonical_name,
-        seal=_seal(arrived, who),
+        seal=_seal(arrived, who, allowed),
     )
 
 
 @blueprint.post("/oauth2/authorize/<request_id>/consent")
 @web.access.anyone
 def consent_post(request_id: str) -> BaseResponse | Answer:
-    """Yes issues a code for what is asked and held now; no is access_denied; anything else is the page again."""
+    """Yes issues a code for what the page showed; anything else, and a yes to what has changed since, is the page again; no is access_denied."""
     arrived = recall(request_id)
     if not isinstance(arrived, Arrival):
         return arrived
@@ -81,5 +86,7 @@ def consent_post(request_id: str) -> BaseResponse | Answer:
     if action != "allow":
         raise RequestBroken("oidc_request")
     who = person(arrived.subject.known)
-    seen = who is not None and opaque_tokens.same(_seal(arrived, who), request.form.get("seal", ""))
+    asked = _asked(arrived, who)
+    # what is judged here is issued: `arrived` is not read again
+    seen = who is not None and asked is not None and opaque_tokens.same(_seal(arrived, who, asked), request.form.get("seal", ""))
     return proceed(arrived, consented=seen)
