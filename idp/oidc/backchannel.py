@@ -38,7 +38,7 @@ def session_over(session_id: int, account_id: int, now: datetime) -> None:
 
 def tell(client_id: str, sid: str, account_id: int, now: datetime) -> None:
     """Tell one client that its `sid` is over (inside the transaction that ends it)."""
-    enqueue(LOGOUT_TOKEN, {"client_id": client_id, "sid": sid, "account_id": account_id}, now)
+    enqueue(LOGOUT_TOKEN, {"client_id": client_id, "sid": sid, "account_id": account_id}, now, lane=client_id)
 
 
 def claims(issuer: str, client_id: str, sub: str, sid: str, now: datetime) -> dict[str, Any]:

@@ -1,11 +1,14 @@
-"""Enqueue in the caller's transaction · claim with a lease (SKIP LOCKED) · done, or back off and at last give up."""
+"""Enqueue in the caller's transaction · claim with a lease (SKIP LOCKED) · done, or back off and at last give up.
+
+Items of one lane go to one receiver: one at a time, and when it fails, the whole lane rests.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import String, cast, delete, func, select, update
 
 from idp.audit import catalogue as audit
 from idp.db import session
@@ -24,22 +27,35 @@ class Claimed:
 
     id: int
     kind: str
+    lane: str | None
     payload: dict[str, Any]
     tries: int
 
 
-def enqueue(kind: str, payload: dict[str, Any], now: datetime) -> None:
-    """To be delivered once the caller's transaction has been committed."""
-    session.add(OutboxItem(kind=kind, payload=payload, created_at=now, due_at=now))
+def enqueue(kind: str, payload: dict[str, Any], now: datetime, lane: str | None = None) -> None:
+    """To be delivered once the caller's transaction has been committed. `lane` names a receiver that may fail for all its items."""
+    session.add(OutboxItem(kind=kind, lane=lane, payload=payload, created_at=now, due_at=now))
 
 
-def claim(now: datetime, most: int = 20) -> list[Claimed]:
-    """Take what is due; another worker at once takes other items. A worker that dies gives its items back when the lease ends."""
-    due = select(OutboxItem).where(OutboxItem.due_at <= now).order_by(OutboxItem.due_at).limit(most).with_for_update(skip_locked=True)
-    rows = session.scalars(due).all()
+def claim(now: datetime, most: int = 20, *, laned: bool | None = None) -> list[Claimed]:
+    """Take what is due, one item a lane; another worker at once takes other items. `laned`: only items with a lane, only those without.
+
+    A worker that dies gives its items back when the lease ends.
+    """
+    # within a lane the least tried comes first, so that one item that is never taken stops no other
+    turn = func.row_number().over(
+        partition_by=(OutboxItem.kind, OutboxItem.lane.is_(None), func.coalesce(OutboxItem.lane, cast(OutboxItem.id, String))),
+        order_by=(OutboxItem.tries, OutboxItem.due_at, OutboxItem.id),
+    )
+    turns = select(OutboxItem.id, turn.label("turn")).where(OutboxItem.due_at <= now)
+    turns = turns if laned is None else turns.where(OutboxItem.lane.is_not(None) if laned else OutboxItem.lane.is_(None))
+    first = turns.subquery()
+    # `due_at` once more: PostgreSQL judges only this level again after another worker's commit
+    due = select(OutboxItem).where(OutboxItem.due_at <= now, OutboxItem.id.in_(select(first.c.id).where(first.c.turn == 1)))
+    rows = session.scalars(due.order_by(OutboxItem.due_at, OutboxItem.id).limit(most).with_for_update(skip_locked=True)).all()
     for row in rows:
         row.due_at, row.tries = now + LEASE, row.tries + 1
-    return [Claimed(row.id, row.kind, row.payload, row.tries) for row in rows]
+    return [Claimed(row.id, row.kind, row.lane, row.payload, row.tries) for row in rows]
 
 
 def delivered(item: Claimed) -> None:
@@ -48,9 +64,13 @@ def delivered(item: Claimed) -> None:
 
 
 def failed(item: Claimed, now: datetime) -> None:
-    """It did not: again after 30 s, 1 min, 2 min, …; after the tenth try it is given up with an audit event."""
+    """It did not: again after 30 s, 1 min, 2 min, …; after the tenth try it is given up with an audit event. Its lane rests 30 s."""
+    if item.lane is not None:
+        lane = (OutboxItem.kind == item.kind, OutboxItem.lane == item.lane, OutboxItem.due_at < now + FIRST_WAIT)
+        session.execute(update(OutboxItem).where(*lane).values(due_at=now + FIRST_WAIT), execution_options={"synchronize_session": False})
     if item.tries >= MAX_TRIES:
         audit.outbox_given_up(now, kind=item.kind, item=item.id)
         delivered(item)
         return
-    session.get_one(OutboxItem, item.id).due_at = now + FIRST_WAIT * 2 ** (item.tries - 1)
+    again = now + FIRST_WAIT * 2 ** (item.tries - 1)
+    session.execute(update(OutboxItem).where(OutboxItem.id == item.id).values(due_at=again), execution_options={"synchronize_session": False})

@@ -88,3 +88,58 @@ def test_two_workers_never_take_the_same_item(app: Flask) -> None:
     for thread in threads:
         thread.join()
     assert len(taken) == len(set(taken)) == ITEMS
+
+
+def crowd() -> None:
+    """Sixty items of a dead receiver, then one of a healthy one and a letter."""
+    with transaction():
+        for n in range(60):
+            queue.enqueue("token", {"to": "dead", "n": n}, START, lane="dead")
+        queue.enqueue("token", {"to": "healthy"}, START, lane="healthy")
+        queue.enqueue("letter", {"to": "person"}, START)
+
+
+@pytest.mark.store
+def test_a_dead_receiver_holds_up_nobody_else(context: Flask, clock: FakeClock) -> None:
+    crowd()
+    tried: list[str] = []
+
+    def handle(payload: dict[str, str]) -> None:
+        tried.append(payload["to"])
+        if payload["to"] == "dead":
+            raise OSError("time")
+
+    both = {"token": handle, "letter": handle}
+    deliver(context, both)
+    assert sorted(tried) == ["dead", "healthy", "person"]
+    # the whole lane rests
+    clock.advance(seconds=29)
+    assert deliver(context, both) == 0
+    clock.advance(seconds=1)
+    assert deliver(context, both) == 1
+    # not the same item again and again: one that is never taken stops no other
+    assert sorted(tries_left(context)) == [0] * 58 + [1] * 2
+
+
+def test_letters_and_tokens_are_claimed_apart(context: Flask) -> None:
+    crowd()
+    seen: list[dict[str, str]] = []
+    both = {"token": seen.append, "letter": seen.append}
+    assert deliver(context, both, laned=False) == 1
+    assert seen == [{"to": "person"}]
+    assert deliver(context, both, laned=True) == 2
+
+
+def test_a_receiver_that_hangs_does_not_stop_the_batch(context: Flask) -> None:
+    crowd()
+    reached = threading.Event()
+
+    def handle(payload: dict[str, str]) -> None:
+        if payload["to"] == "dead":
+            # waits for the healthy one, which was claimed after it
+            assert reached.wait(5)
+            raise OSError("time")
+        reached.set()
+
+    assert deliver(context, {"token": handle}, laned=True) == 2
+    assert len(tries_left(context)) == 61
