@@ -82,7 +82,9 @@ def _changed(kid: str, change: str, now: datetime) -> None:
 
 
 def _in_state(alg: str, state: str) -> SigningKey | None:
-    return session.scalar(select(SigningKey).where(SigningKey.alg == alg, SigningKey.state == state).with_for_update())
+    """The key in this state; of several next ones the one published first."""
+    mine = select(SigningKey).where(SigningKey.alg == alg, SigningKey.state == state)
+    return session.scalars(mine.order_by(SigningKey.published_at, SigningKey.kid).with_for_update()).first()
 
 
 def _promote(key: SigningKey, now: datetime) -> None:
@@ -90,19 +92,19 @@ def _promote(key: SigningKey, now: datetime) -> None:
     _changed(key.kid, "current", now)
 
 
-def rotate(alg: str, successor: NewKey, now: datetime) -> None:
-    """The next key signs from now on, the current one retires, `successor` is published. BadInput while the next one is too young."""
+def rotate(alg: str, successor: NewKey, now: datetime) -> bool:
+    """Publish `successor` as a next key. Whether the next one signs from now on and the current one retires: not while it is too young."""
     current, upcoming = _in_state(alg, "current"), _in_state(alg, "next")
     if upcoming is None:
         raise BadInput("there is no next key; `idp init` makes one", field=alg)
-    ready = upcoming.published_at + PUBLISHED_BEFORE_USE
-    if current is not None and now < ready:
-        raise BadInput(f"the next key may sign from {ready:%Y-%m-%d %H:%M} UTC on (24 h after it was published)", field=alg)
-    if current is not None:
+    ripe = current is None or now >= upcoming.published_at + PUBLISHED_BEFORE_USE
+    if current is not None and ripe:
         current.state, current.retired_at = "retired", now
         _changed(current.kid, "retired", now)
-    _promote(upcoming, now)
+    if ripe:
+        _promote(upcoming, now)
     add(successor, "next", now)
+    return ripe
 
 
 def withdraw(kid: str, successor: NewKey | None, now: datetime) -> None:
@@ -201,10 +203,6 @@ class KeyRing:
         if self._set.version < version:
             self._set = self._load()
         return self._set
-
-    def signer(self, version: int | None, alg: str) -> Signer:
-        """Who signs with `alg` at this version."""
-        return self.at(version).signers[alg]
 
     def _load(self) -> KeySet:
         columns = (SigningKey.kid, SigningKey.alg, SigningKey.state, SigningKey.public_jwk, SigningKey.sealed_private, SigningKey.retired_at, VERSION)

@@ -31,11 +31,6 @@ def end_grant(grant_id: int, reason: str, now: datetime) -> bool:
     return _end(Grant.id == grant_id, reason=reason, now=now) == 1
 
 
-def end_grants_of_account(account_id: int, reason: str, now: datetime) -> int:
-    """End every grant of an account; returns how many."""
-    return _end(Grant.account_id == account_id, reason=reason, now=now)
-
-
 def end_grants_at(account_id: int, client_id: str, reason: str, now: datetime) -> int:
     """End every grant of an account at one client; returns how many."""
     return _end(Grant.account_id == account_id, Grant.client_id == client_id, reason=reason, now=now)

@@ -18,8 +18,8 @@ class Target:
 
 
 def split(scope: str) -> tuple[str, ...]:
-    """The distinct scope tokens in their order."""
-    return tuple(dict.fromkeys(scope.split(" "))) if scope else ()
+    """The distinct scope tokens in their order; a blank too many says nothing."""
+    return tuple(dict.fromkeys(token for token in scope.split(" ") if token))
 
 
 def systems_of(scopes: Collection[str]) -> set[str]:

@@ -56,17 +56,13 @@ def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at
     # what was asked for one by one (OIDC Core §5.5), never over the claims of the protocol
     named = claims.allowed(row.claims.get("id_token", ()), client.registration.scopes)
     content = {**claims.told(row.account_id, named), **claims.id_token(facts, nonce, half.decode(), at.now, expires_at)}
-    return body | {"id_token": _signed(keys, alg, content, "JWT")}
+    return body | {"id_token": keys.sign(content, alg, "JWT")}
 
 
 def bearer(keys: KeySet, content: dict[str, Any], now: datetime) -> dict[str, Any]:
     """The answer that hands out one access token of these claims (RFC 6749 §5.1)."""
-    access = _signed(keys, ACCESS_TOKEN_ALG, content, ACCESS_TOKEN_TYPE)
+    access = keys.sign(content, ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYPE)
     return {"access_token": access, "token_type": "Bearer", "expires_in": content["exp"] - int(now.timestamp()), "scope": content["scope"]}
-
-
-def _signed(keys: KeySet, alg: str, content: dict[str, Any], typ: str) -> str:
-    return keys.sign(content, alg, typ)
 
 
 def settle(caller: Authenticated, plan: Plan | Refused, now: datetime) -> dict[str, Any] | Refused:

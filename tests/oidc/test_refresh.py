@@ -156,6 +156,8 @@ def test_scope_is_narrowed_and_what_was_never_asked_for_is_refused(refreshing: R
     # the whole request again, with what was left out of it
     assert body_of(refreshing.refresh(token, scope="openid offline_access licence:export address"))["scope"] == "openid licence:export"
     assert body_of(refreshing.refresh(token))["scope"] == "openid licence:export"
+    # a blank too many asks for nothing
+    assert body_of(refreshing.refresh(token, scope=" openid  "))["scope"] == "openid"
     refused(refreshing.refresh(token, scope="openid profile"), "invalid_scope")
     refused(refreshing.refresh(token, scope="licence:import"), "invalid_scope")
     refused(refreshing.refresh(token, scope="address"), "invalid_scope")

@@ -120,7 +120,7 @@ def test_an_end_while_the_answer_is_signed_is_seen(
     token, settle = client.tokens(client.browser(beijing.id))["refresh_token"], tokens.settle
 
     def late(caller: Any, plan: Any, now: Any) -> Any:
-        revocation.end_grants_of_account(beijing.id, "signed_out", now)
+        revocation.end_grants_at(beijing.id, client.client_id, "signed_out", now)
         return settle(caller, plan, now)
 
     monkeypatch.setattr(tokens, "settle", late)

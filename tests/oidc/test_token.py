@@ -232,3 +232,13 @@ def test_a_resource_may_stand_there_twice_if_it_is_one(rp: RelyingParty, beijing
     assert "error=invalid_target" in asked("x" * 600)
     assert redeemed(own, own).status_code == 200
     refused(redeemed(own, other), "invalid_target")
+
+
+@pytest.mark.spec("RFC 9110", "15.5.6")
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect", "userinfo"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE"])
+def test_another_method_is_refused_in_json_and_told_which_would_do(platform: Flask, path: str, method: str) -> None:
+    answer = platform.test_client().open(f"/oauth2/{path}", method=method, base_url=ISSUER)
+    assert (answer.status_code, answer.json) == (405, {"error": "invalid_request"})
+    assert "POST" in answer.headers["Allow"]
+    assert ("GET" in answer.headers["Allow"]) is (path == "userinfo")

@@ -11,7 +11,6 @@ from idp.key_register.models import EKey
 from idp.oidc import keys
 from idp.oidc.keys import KeyRing, NewKey
 from idp.oidc.models import ClientRecord, SigningKey
-from idp.oidc.tokens import _signed
 from tests import people
 from tests.conftest import SECRET
 from tests.fakes import FakeClock
@@ -22,7 +21,7 @@ from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of
 def forged(platform: Flask, claims: dict[str, Any], alg: str = "ES256", typ: str = "at+jwt") -> str:
     """A token that our own key signed, with claims of the test's choice."""
     with platform.app_context():
-        return _signed(KeyRing(SECRET).latest(), alg, claims, typ)
+        return KeyRing(SECRET).latest().sign(claims, alg, typ)
 
 
 @pytest.mark.spec("RFC 6750", "3")

@@ -43,12 +43,13 @@ def list_keys(json_: bool) -> None:
 @keys_group.command("rotate")
 @click.option("--alg", "algorithms", multiple=True, type=click.Choice(keys.ALGORITHMS), help="Only this algorithm; default: all.")
 def rotate(algorithms: tuple[str, ...]) -> None:
-    """The next keys sign from now on, the current ones retire, and new next ones are published at once."""
+    """New next keys are published at once; the next keys sign from now on and the current ones retire, if published 24 hours ago."""
     made = [keys.make(alg, web.runtime().secret) for alg in algorithms or keys.ALGORITHMS]
     with transaction():
-        for new in made:
-            keys.rotate(new.alg, new, web.now())
-    click.echo("\n".join(f"{new.alg}: rotated; {new.kid} is the next key" for new in made))
+        done = [(new, keys.rotate(new.alg, new, web.now())) for new in made]
+    for new, ripe in done:
+        said = "rotated" if ripe else "the current key still signs, because the next one was published less than 24 hours ago"
+        click.echo(f"{new.alg}: {said}; {new.kid} is published as a next key")
 
 
 @keys_group.command("withdraw")

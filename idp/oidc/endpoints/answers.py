@@ -55,5 +55,6 @@ def as_jwt(token: str) -> Response:
 
 def refusal(no: Refused) -> Response:
     """An error of the token side (RFC 6749 §5.2)."""
-    headers = {"WWW-Authenticate": 'Basic realm="client"'} if no.status == 401 else {}
+    # RFC 9110 §15.5.2, §15.5.6
+    headers = {401: {"WWW-Authenticate": 'Basic realm="client"'}, 405: {"Allow": "POST"}}.get(no.status, {})
     return as_json({"error": no.error}, no.status, **headers)

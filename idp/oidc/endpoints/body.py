@@ -8,6 +8,8 @@ from idp.oidc.refusal import Refused
 
 MAX_BODY_BYTES = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
+# Routes of endpoints that programs call take every method, so that a wrong one is answered in JSON as well.
+ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 
 def form() -> dict[str, str] | Refused:

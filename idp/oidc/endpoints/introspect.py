@@ -26,7 +26,7 @@ class Told:
         return self.answer
 
 
-@blueprint.route("/oauth2/introspect", methods=["GET", "POST"])
+@blueprint.route("/oauth2/introspect", methods=body.ANY_METHOD)
 @web.access.protocol
 def introspect() -> Response:
     """The state of a token, for its audience."""

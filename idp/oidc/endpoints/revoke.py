@@ -9,7 +9,7 @@ from idp.oidc.endpoints.blueprint import blueprint, moment
 from idp.oidc.refusal import Refused
 
 
-@blueprint.route("/oauth2/revoke", methods=["GET", "POST"])
+@blueprint.route("/oauth2/revoke", methods=body.ANY_METHOD)
 @web.access.protocol
 def revoke() -> Response:
     """200 whatever the token was (RFC 7009 §2.2). A public client may do it by its name alone: holding the token is the proof (§2.1)."""

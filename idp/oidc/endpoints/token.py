@@ -14,7 +14,7 @@ from idp.oidc.provider import GRANTS
 from idp.oidc.refusal import Refused
 
 
-@blueprint.route("/oauth2/token", methods=["GET", "POST"])
+@blueprint.route("/oauth2/token", methods=body.ANY_METHOD)
 @web.access.protocol
 def token() -> Response:
     """Tokens, or an error of RFC 6749 §5.2."""

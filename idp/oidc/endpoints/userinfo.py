@@ -9,10 +9,12 @@ from idp.oidc.endpoints.blueprint import blueprint, moment, provider
 from idp.oidc.refusal import Refused
 
 
-@blueprint.route("/oauth2/userinfo", methods=["GET", "POST"])
+@blueprint.route("/oauth2/userinfo", methods=body.ANY_METHOD)
 @web.access.protocol
 def userinfo() -> Response:
     """The claims that the token's scopes release now, or an error of RFC 6750 §3."""
+    if request.method not in ("GET", "HEAD", "POST"):
+        return answers.as_json({"error": "invalid_request"}, 405, Allow="GET, HEAD, POST")
     shown = _token()
     if isinstance(shown, Refused):
         return _challenge(shown)
