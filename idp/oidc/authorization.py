@@ -12,7 +12,7 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
 from idp.entitlements import rules as entitlements
-from idp.oidc import acr, claims, consents, scopes, subjects
+from idp.oidc import acr, claims, clients, consents, scopes, subjects
 from idp.oidc.checks import Fault, Subject
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.sessions import lifecycle
@@ -49,6 +49,11 @@ class NoRight:
 @dataclass(frozen=True)
 class AskConsent:
     """The person has to agree first."""
+
+
+@dataclass(frozen=True)
+class ClientGone:
+    """The client has just been switched off or deleted."""
 
 
 @dataclass(frozen=True)
@@ -157,16 +162,21 @@ _ADD_GRANT = insert(Grant.__table__).returning(Grant.__table__.c.id)  # type: ig
 _ADD_CODE = insert(AuthorizationCode.__table__)  # type: ignore[arg-type]  # as above
 
 
-def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int, consented: bool = False) -> str | SignIn | AskConsent:
-    """Inside a transaction: a grant and its code; returns the code, or what is missing if session or consent has just ended.
+Issued = str | SignIn | AskConsent | ClientGone
 
-    Both rows are held until the commit, so that a sign-out or withdrawal at the same moment either refuses this code or ends its grant.
+
+def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int, consented: bool = False) -> Issued:
+    """Inside a transaction: a grant and its code; returns the code, or what is missing if session, client or consent has just ended.
+
+    All rows are held until the commit, so that whoever ends one at the same moment either comes first or ends this grant too.
     `consented`: the person has just said yes, which is remembered.
     """
     connection = db_session.connection()
     if connection.execute(_LIVE, {"session_id": person.session_id}).one_or_none() is None:
         return SignIn()
     client, request = subject.known, subject.request
+    if not clients.hold(client.client_id):
+        return ClientGone()
     if consented:
         consents.remember(person.account_id, client.client_id, allowed.target.scopes, allowed.named, now)
     elif not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):

@@ -66,6 +66,16 @@ _VERSION = select(ClientRecord.version, ClientRecord.disabled_at).where(_MINE)
 _WHOLE = select(ClientRecord.version, ClientRecord.registration, ClientRecord.secrets, ClientRecord.disabled_at).where(_MINE)
 
 
+# shared, so that switching it off at the same moment either comes first or ends what is given now
+_HELD = select(ClientRecord.disabled_at).where(_MINE).with_for_update(read=True)
+
+
+def hold(client_id: str) -> bool:
+    """Inside a transaction: whether the client is there and on; if so, it stays so until the commit."""
+    row = session.connection().execute(_HELD, {"client_id": client_id}).one_or_none()
+    return row is not None and row.disabled_at is None
+
+
 class ClientCache:
     """Clients of this process, keyed by id and version: each look-up reads the version, so a change counts at once in every process."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, update
 
 from idp import opaque_tokens
 from idp.db import session, spend_once
+from idp.oidc import clients
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.models import AuthorizationRequestRecord, LogoutRequestRecord
 
@@ -17,8 +18,10 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
 
-def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime) -> str:
-    """Keep a checked request for this browser (its secret; "" = not known yet); returns its id."""
+def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime) -> str | None:
+    """Keep a checked request for this browser (its secret; "" = not known yet); returns its id, None if its client has just gone."""
+    if not clients.hold(request.client_id):
+        return None
     row = AuthorizationRequestRecord(
         id=opaque_tokens.make(),
         browser_digest=opaque_tokens.digest(browser) if browser else "",

@@ -57,6 +57,8 @@ def authorize_post() -> Answer:
         return arrived
     with transaction():
         request_id = pending.store(arrived.subject.request, "", arrived.since, web.now())
+    if request_id is None:
+        return _client_gone()
     wish = arrived.subject.request.get("ui_locales") or None
     return redirect(url_for("oidc.resume", request_id=request_id, ui_locales=wish), 303)
 
@@ -166,6 +168,8 @@ def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.A
         issued = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds, consented)
     if isinstance(issued, str):
         return answers.to_client(arrived.subject.request, {"code": issued})
+    if isinstance(issued, authorization.ClientGone):
+        return _client_gone()
     # session or consent ended while we decided
     if arrived.subject.request.silent:
         missing = "consent" if isinstance(issued, authorization.AskConsent) else "login"
@@ -180,6 +184,8 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
     if not arrived.request_id:
         with transaction():
             request_id = _stored(arrived)
+        if request_id is None:
+            return _client_gone()
         return redirect(url_for("oidc.resume", request_id=request_id), 303)
     if isinstance(decision, authorization.AskConsent):
         return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
@@ -188,14 +194,21 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
     return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=name_of(arrived.subject), reasons=reasons), 403
 
 
-def _stored(arrived: Arrival) -> str:
+def _client_gone() -> Answer:
+    """Switched off or deleted while we decided: what is said of a client that nobody knows."""
+    return web.error_page("oidc_client_unknown", 400)
+
+
+def _stored(arrived: Arrival) -> str | None:
     return arrived.request_id or pending.store(arrived.subject.request, browser.secret(), arrived.since, web.now())
 
 
-def _sign_in(arrived: Arrival) -> BaseResponse:
+def _sign_in(arrived: Arrival) -> Answer:
     settings, own = web.runtime().settings, arrived.subject.known.registration
     with transaction():
         request_id = _stored(arrived)
+        if request_id is None:
+            return _client_gone()
         caller = flow.Caller(
             return_to=url_for("oidc.resume", request_id=request_id),
             cancel_to=url_for("oidc.cancelled", request_id=request_id),
