@@ -140,21 +140,6 @@ def test_a_crash_before_the_commit_leaves_the_code_unspent(
     assert rp.redeem(code).status_code == 200
 
 
-def test_an_unknown_outcome_of_the_commit_is_503_without_tokens(rp: RelyingParty, beijing: Somebody, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sqlalchemy.exc import OperationalError
-
-    from idp.oidc import tokens
-
-    code = rp.code(rp.browser(beijing.id))
-
-    def lost(*_: Any) -> None:
-        raise OperationalError("COMMIT", {}, Exception("connection lost"))
-
-    monkeypatch.setattr(tokens, "settle", lost)
-    response = rp.redeem(code)
-    assert (response.status_code, response.json) == (503, {"error": "temporarily_unavailable"})
-
-
 # --- the guard ------------------------------------------------------------------------------------------------------------------------------
 
 
