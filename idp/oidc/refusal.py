@@ -1,14 +1,34 @@
 """A "no" of the token side, as a value: what the client hears, what the audit learns, and what ends with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from idp.audit import catalogue as audit
+from idp.limits import Rule, take
+
+# Counted by (client named, network), so that nobody can keep a real client out from elsewhere; a right proof always passes.
+FAILURES = Rule("client_authentication", 30, 60)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """`error` and `status` go to the client; `reason` (a stable code) only to the audit; `ends_grant` ends in the same commit."""
+    """`error` and `status` go to the client; `reason` (a stable code) only to the audit; `ends_grant` ends in the same commit.
+
+    `retry_after` (seconds): too many of them, come back later.
+    """
 
     error: str
     reason: str
     status: int = 400
     client_id: str | None = None
     ends_grant: int | None = None
+    retry_after: int | None = None
+
+
+def counted(no: Refused, key: str, claimed: str | None, now: datetime) -> Refused:
+    """Inside the transaction: the audit learns of a refusal that cost the caller nothing, but cannot be flooded with it; 429 then."""
+    taken = take(FAILURES, key, now)
+    if not taken.allowed:
+        return replace(no, status=429, retry_after=max(1, int((taken.retry_at - now).total_seconds())))
+    audit.client_refused(now, client_id=claimed, reason=no.reason)
+    return no

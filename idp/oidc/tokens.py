@@ -12,7 +12,7 @@ from idp.oidc import claims, client_assertions, revocation, scopes
 from idp.oidc.client_authentication import Authenticated, refused
 from idp.oidc.clients import Client
 from idp.oidc.keys import KeyRing, KeySet
-from idp.oidc.refusal import Refused
+from idp.oidc.refusal import Refused, counted
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105  # RFC 9068 §2.1, no secret
 # Every resource server of the ministry verifies ES256, and it signs ten times faster than RS256.
@@ -65,13 +65,22 @@ def bearer(keys: KeySet, content: dict[str, Any], now: datetime) -> dict[str, An
     return {"access_token": access, "token_type": "Bearer", "expires_in": content["exp"] - int(now.timestamp()), "scope": content["scope"]}
 
 
-def settle(caller: Authenticated, plan: Plan | Refused, now: datetime) -> dict[str, Any] | Refused:
-    """Inside the transaction: spend what was shown, then do or refuse. A refusal is committed too, with what it ends."""
+def settle(caller: Authenticated, plan: Plan | Refused, now: datetime, counter: str) -> dict[str, Any] | Refused:
+    """Inside the transaction: spend what was shown, then do or refuse. A refusal is committed too, with what it ends.
+
+    `counter` is the key under which refusals that cost nothing are counted.
+    """
+    client_id = caller.client.client_id
     # the assertion first: a replayed one does nothing
     if caller.jti is not None and not client_assertions.spend(caller.jti):
-        return _refuse(refused("assertion_replayed", caller.client.client_id), now)
+        return counted(refused("assertion_replayed", client_id), counter, client_id, now)
     outcome = plan if isinstance(plan, Refused) else plan.commit(now)
-    return _refuse(outcome, now) if isinstance(outcome, Refused) else outcome
+    if not isinstance(outcome, Refused):
+        return outcome
+    # who ends something or has spent something can do it only so often, and it is always written down
+    if outcome.ends_grant is None and caller.jti is None:
+        return counted(outcome, counter, outcome.client_id, now)
+    return _refuse(outcome, now)
 
 
 def _refuse(no: Refused, now: datetime) -> Refused:

@@ -11,9 +11,10 @@ from joserfc import jws
 from joserfc.jwk import ECKey, RSAKey
 from werkzeug.test import TestResponse
 
+from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.oidc import clients, jose
-from idp.oidc.models import ClientRecord
+from idp.oidc.models import ClientRecord, Grant
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty
@@ -84,6 +85,25 @@ def test_only_the_registered_method_counts(rp: RelyingParty, platform: Flask, cl
     public = RelyingParty(platform, clock, "public", None, token_endpoint_auth_method="none")
     turned_away(public.token(FORM, basic("public", "")))
     turned_away(public.token({**FORM, "client_id": "public", "client_secret": "x"}, {}))
+
+
+@pytest.mark.store
+def test_a_public_clients_name_does_not_flood_the_audit(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    public = RelyingParty(platform, clock, "public", None, token_endpoint_auth_method="none")
+    code = public.code(public.browser(beijing.id))
+    answers = [public.token({**FORM, "client_id": "public", "code": f"junk-{n}"}, {}) for n in range(35)]
+    assert [(answer.status_code, answer.json) for answer in answers] == [(400, {"error": "invalid_grant"})] * 30 + [
+        (429, {"error": "invalid_grant"})
+    ] * 5
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    with platform.app_context():
+        assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 30
+    # what is right still passes, and what ends a grant is still written
+    assert public.redeem(code, {}, client_id="public").status_code == 200
+    assert public.redeem(code, {}, client_id="public").status_code == 400
+    with platform.app_context():
+        assert session.query(Grant).one().end_reason == "code_replayed"
+        assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 31
 
 
 def test_guessing_is_slowed_down_but_the_client_stays_in(rp: RelyingParty, beijing: Somebody) -> None:

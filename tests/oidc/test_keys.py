@@ -1,7 +1,5 @@
 """The signing keys: made, rotated, withdrawn; what is published and what is kept."""
 
-from datetime import timedelta
-
 import pytest
 from flask import Flask
 from joserfc.jwk import KeySet as Jwks

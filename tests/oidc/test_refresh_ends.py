@@ -119,9 +119,9 @@ def test_an_end_while_the_answer_is_signed_is_seen(
     client: RelyingParty = request.getfixturevalue(kind)
     token, settle = client.tokens(client.browser(beijing.id))["refresh_token"], tokens.settle
 
-    def late(caller: Any, plan: Any, now: Any) -> Any:
+    def late(caller: Any, plan: Any, now: Any, counter: str) -> Any:
         revocation.end_grants_at(beijing.id, client.client_id, "signed_out", now)
-        return settle(caller, plan, now)
+        return settle(caller, plan, now, counter)
 
     monkeypatch.setattr(tokens, "settle", late)
     refused(client.refresh(token))

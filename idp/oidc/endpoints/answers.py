@@ -57,4 +57,6 @@ def refusal(no: Refused) -> Response:
     """An error of the token side (RFC 6749 §5.2)."""
     # RFC 9110 §15.5.2, §15.5.6
     headers = {401: {"WWW-Authenticate": 'Basic realm="client"'}, 405: {"Allow": "POST"}}.get(no.status, {})
+    if no.retry_after is not None:
+        headers = {"Retry-After": str(no.retry_after)}
     return as_json({"error": no.error}, no.status, **headers)
