@@ -4,18 +4,44 @@
 """
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from idp.db import dumps
+from idp.delimited import UNPRINTABLE, controls
 from idp.errors import BadInput
 from idp.oidc import acr, client_keys, redirect_uris, scopes
 from idp.web import origin_of
 
 ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
-Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]*$")]
+# letters and a symbol by their category, and yet nothing is to be seen: the fillers of Hangul, Braille without a dot
+_BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+
+
+def _readable(text: str) -> str:
+    """The text again, if people can see that it is there and nothing in it changes how they see the rest."""
+    if controls(text):
+        raise ValueError(UNPRINTABLE)
+    # letters, numbers, punctuation, symbols
+    if text and not any(unicodedata.category(sign)[0] in "LNPS" and sign not in _BLANK for sign in text):
+        raise ValueError("holds nothing that can be seen")
+    return text
+
+
+Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}\Z")
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]

@@ -10,9 +10,9 @@ from flask.cli import AppGroup
 from idp import web
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem
-from idp.errors import BadInput
+from idp.errors import BadInput, shown
 from idp.oidc import client_addresses, client_file, clients, scopes
-from idp.oidc.cli.saying import as_json, say
+from idp.oidc.cli.saying import as_json, json_of, say
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import Registration, judge
 
@@ -76,8 +76,8 @@ def add(client_id: str, secret_file: Path | None, json_: bool, **given: Any) -> 
         if session.get(ClientRecord, client_id) is not None:
             raise BadInput("there is a client of that id already; `idp client apply` changes it", field="client_id")
         _, made = _put(registration, brought)
-    shown = {"client_secret": made} if made else {}
-    say(json_, {"client_id": client_id, "change": "added", **shown}, f"{client_id}: added" + (f"\nsecret (shown once): {made}" if made else ""))
+    once = {"client_secret": made} if made else {}
+    say(json_, {"client_id": client_id, "change": "added", **once}, f"{client_id}: added" + (f"\nsecret (shown once): {made}" if made else ""))
 
 
 def _jwks(file: Path) -> Any:
@@ -105,7 +105,7 @@ def apply(files: tuple[Path, ...], secret_file: Path | None, json_: bool) -> Non
                 raise BadInput(error.reason, file=str(file), field=error.field) from error
             done.append({"client_id": registration.client_id, "change": change, **({"client_secret": made} if made else {})})
     if json_:
-        click.echo(json.dumps(done, ensure_ascii=False))
+        click.echo(json_of(done))
         return
     for each in done:
         click.echo(f"{each['client_id']}: {each['change']}" + (f"\nsecret (shown once): {each['client_secret']}" if "client_secret" in each else ""))
@@ -132,8 +132,8 @@ def list_(json_: bool) -> None:
         {"client_id": row.client_id, "client_name": row.registration.get("client_name", ""), "state": _state(row), "version": row.version}
         for row in clients.listing()
     ]
-    text = "\n".join(f"{row['client_id']:<28} {row['state']:<9} {row['client_name']}" for row in rows)
-    click.echo(json.dumps(rows, ensure_ascii=False) if json_ else text or "no clients yet")
+    text = "\n".join(shown(f"{row['client_id']:<28} {row['state']:<9} {row['client_name']}") for row in rows)
+    click.echo(json_of(rows) if json_ else text or "no clients yet")
 
 
 @client_group.command("show")
@@ -151,4 +151,4 @@ def show(client_id: str, json_: bool) -> None:
         "version": row.version,
         "secrets": len(row.secrets),
     }
-    say(json_, facts, "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in facts.items()))
+    say(json_, facts, "\n".join(f"{name} = {json_of(value)}" for name, value in facts.items()))
