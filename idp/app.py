@@ -58,6 +58,7 @@ def end_overdue_sessions(now: datetime) -> None:
 # What the worker does every minute, each in a transaction of its own; ends come before sweeps.
 JOBS = (
     end_overdue_sessions,
+    lifecycle.sweep,
     limits.sweep,
     flow.sweep,
     captcha.sweep,

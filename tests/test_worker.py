@@ -9,6 +9,8 @@ from idp.adapters import Adapters
 from idp.app import JOBS, create_app
 from idp.db import db, session, transaction
 from idp.limits import LimitWindow, Rule, take
+from idp.sessions import lifecycle
+from idp.sessions.models import Session, SessionClient
 from idp.settings import Settings
 from idp.signin.models import SignInTransaction
 from idp.worker import run_once
@@ -36,6 +38,23 @@ def test_what_is_over_is_swept(context: Flask, clock: FakeClock) -> None:
     clock.advance(days=1)
     assert run_once(context, JOBS) == 0
     assert _left() == (0, 0)
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R77")
+def test_sessions_are_dropped_a_day_after_their_end_and_never_before_they_are_ended(context: Flask, clock: FakeClock) -> None:
+    with transaction():
+        account = people.beijing()
+        row, _ = lifecycle.start(account.id, account.epoch, {"password": START}, START, 3600)
+        lifecycle.sid_for(row.id, "rp")
+        later, _ = lifecycle.start(account.id, account.epoch, {"password": START}, START, 24 * 3600)
+    kept = later.id
+    for hours, left in ((1, 2), (24, 2), (1, 1)):
+        clock.advance(hours=hours)
+        assert run_once(context, JOBS) == 0
+        assert (len(found := session.scalars(select(Session.id)).all()), kept in found) == (left, True)
+        assert session.scalar(select(func.count()).select_from(SessionClient)) == left - 1
+        session.rollback()
 
 
 @pytest.mark.requirement("R62")

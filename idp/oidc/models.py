@@ -12,7 +12,7 @@ from idp.db import Base
 class ClientRecord(Base):
     """One registered client. `registration` holds its metadata under the names of RFC 7591 and ours (see registration.py).
 
-    `secrets`: `{"digest", "made_at", "expires_at"}` each, so that an old secret can live on for an overlap. `version` grows with every
+    `secrets`: `{"digest", "expires_at"}` each, so that an old secret can live on for an overlap. `version` grows with every
     change and is the key of the caches. One row, so that a cache entry is filled from one snapshot. Registered over HTTP: `unknown` are the
     members that mean nothing to us, `access_digest` is of its registration access token (RFC 7592).
     """

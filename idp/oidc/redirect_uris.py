@@ -13,9 +13,9 @@ MAX_HOST_CHARACTERS = 253
 # RFC 3986 characters only: no blank, backslash, control, non-ASCII; no wildcard
 _ALLOWED = re.compile(r"[A-Za-z0-9\-._~:/?@!$&'()+,;=%\[\]]+\Z")
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# RFC 8252 §7.1: a reversed domain name, so there is a dot
 # an origin becomes part of the CSP: no `;`, `,` or quote, which RFC 3986 allows in a host
 _AUTHORITY = re.compile(r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?\Z")
+# RFC 8252 §7.1: a reversed domain name, so there is a dot
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+\Z")
 
 

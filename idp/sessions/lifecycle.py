@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from idp import opaque_tokens
@@ -13,6 +13,8 @@ from idp.db import spend_once
 from idp.sessions.models import Session, SessionClient
 
 TOUCH_EVERY = timedelta(seconds=60)
+# past its absolute end; no grant and no hint of a session lives that long
+KEPT = timedelta(days=1)
 
 # app.py wires what must follow an end in the same commit (the OP ends grants and enqueues logout tokens).
 OnEnd = Callable[[Session, datetime], None]
@@ -90,6 +92,11 @@ def overdue(now: datetime, most: int = 500) -> Sequence[Session]:
     """Sessions past their absolute end that nothing has ended yet, the oldest first (R77)."""
     over = select(Session).where(Session.ended_at.is_(None), Session.absolute_end <= now).order_by(Session.absolute_end)
     return db_session.scalars(over.limit(most)).all()
+
+
+def sweep(now: datetime) -> None:
+    """Drop ended sessions, with their `sid`s, that nothing can refer to any more (a job of the worker)."""
+    db_session.execute(delete(Session).where(Session.ended_at.is_not(None), Session.absolute_end < now - KEPT))
 
 
 def sid_for(session_id: int, client_id: str) -> str:
