@@ -5,8 +5,11 @@ from urllib.parse import quote
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from idp.db import session
+from idp.sessions.models import Session
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty, answer_of
@@ -139,3 +142,13 @@ def test_without_a_session_the_proven_request_still_goes_back(rp: RelyingParty, 
     hint = rp.tokens(browser)["id_token"]
     for _ in range(2):
         assert leave(browser, id_token_hint=hint, post_logout_redirect_uri=AFTER).location == AFTER
+
+
+@pytest.mark.requirement("R77")
+def test_a_proven_request_ends_an_idle_session_too(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    browser = rp.browser(beijing.id)
+    tokens = rp.tokens(browser)
+    clock.advance(minutes=31)
+    assert leave(browser, id_token_hint=tokens["id_token"], post_logout_redirect_uri=AFTER).status_code == 303
+    with platform.app_context():
+        assert session.scalars(select(Session.end_reason)).all() == ["signed_out"]

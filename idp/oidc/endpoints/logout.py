@@ -57,16 +57,21 @@ def logout() -> BaseResponse | str:
     """At once for a proven request about this very person, otherwise after a question."""
     stored = request.args.get("request", "")
     asked = pending.find_logout(stored, web.now()) if stored else _read(request.query_string)
-    proven, person = _proven(asked), web.principal()
-    if not isinstance(proven, Proven) or not proven.uri or (person is not None and _sub_of(person, proven.client) != proven.sub):
-        return render_template("oidc/logout.html" if person else "signin/signed_out.html", faulty=proven == "faulty")
+    proven, present = _proven(asked), _present()
+    if not isinstance(proven, Proven) or not proven.uri or (present is not None and _sub_of(present, proven.client) != proven.sub):
+        return render_template("oidc/logout.html" if present else "signin/signed_out.html", faulty=proven == "faulty")
     state = {"state": proven.state} if proven.state else {}
     joint = "&" if "?" in proven.uri else "?"
     return _end(redirect(proven.uri + (joint + urlencode(state) if state else ""), 303))
 
 
-def _sub_of(person: web.Principal, client: Client) -> str:
-    return subjects.known(person.account_id, session.get_one(Account, person.account_id).sub, client.registration)
+def _present() -> Session | None:
+    """The session of this browser; an idle one counts too, for its grants still live."""
+    return lifecycle.unended(cookie.read(request, cookie.SESSION, web.runtime().settings.https))
+
+
+def _sub_of(present: Session, client: Client) -> str:
+    return subjects.known(present.account_id, session.get_one(Account, present.account_id).sub, client.registration)
 
 
 def _proven(asked: dict[str, str]) -> Proven | Literal["nothing", "faulty"]:
@@ -93,9 +98,9 @@ def logout_confirmed() -> BaseResponse:
 
 def _end(answer: BaseResponse) -> BaseResponse:
     """End this browser's session, if there is one, with all its grants."""
-    person = web.principal()
-    if person is not None:
+    present = _present()
+    if present is not None:
         with transaction():
-            lifecycle.end(session.get_one(Session, person.session_id), "signed_out", web.now(), on_session_end)
+            lifecycle.end(present, "signed_out", web.now(), on_session_end)
     cookie.clear(answer, cookie.SESSION, web.runtime().settings.https)
     return answer
