@@ -5,6 +5,7 @@ host:port is allowed  4 the connection goes to the address that was judged, unde
 proxy and no compression asked for  6 size and whole time are bounded. Never inside a transaction.
 """
 
+import copy
 import http.client
 import socket
 import ssl
@@ -110,12 +111,21 @@ class Client:
         return self._exchange("POST", url, urlencode(form).encode(), headers, most)
 
     def refuses(self, url: str) -> str | None:
-        """Whether `url` would not be called at all, as a stable code, for registration; a name that has no address yet is let pass."""
+        """Whether `url` would not be called at all, as a stable code, for registration; a name without an address in time is let pass."""
         try:
-            self._judged(take_apart(url), self._resolver)
+            self._judged(take_apart(url), self._resolver_until(time.monotonic() + self._whole_seconds))
         except Unreachable as error:
-            return None if error.reason == "name" else error.reason
+            return None if error.reason in ("name", "time") else error.reason
         return None
+
+    def public_only(self) -> "Client":
+        """The same, for which no place in a private network is allowed."""
+        strict = copy.copy(self)
+        strict._allowed = frozenset()  # noqa: SLF001  # a copy of ours
+        return strict
+
+    def _resolver_until(self, until: float) -> Resolver:
+        return lambda host, port: _in_time(lambda: self._resolver(host, port), until)
 
     def _judged(self, target: Target, resolver: Resolver) -> Sequence[Address]:
         allowed = target.place in self._allowed
@@ -137,7 +147,7 @@ class Client:
             raise RuntimeError("an outgoing request inside a transaction")
         until = time.monotonic() + self._whole_seconds
         target = take_apart(url)
-        addresses = self._judged(target, lambda host, port: _in_time(lambda: self._resolver(host, port), until))
+        addresses = self._judged(target, self._resolver_until(until))
         with _connected(addresses, until) as raw, _Deadline(raw, until) as deadline:
             try:
                 answer = self._talk(raw, target, (method, body, headers), most)

@@ -56,7 +56,9 @@ class Settings(BaseSettings):
         "", description="Header in which the trusted proxy hands on the client certificate; empty = none (not in effect yet)."
     )
     client_cert_format: Literal["rfc9440", "pem-escaped"] = Field("rfc9440", description="How that header is written (not in effect yet).")
-    outbound_allow: CommaList = Field((), description="`host:port` pairs in private networks that outgoing requests may reach.")
+    outbound_allow: CommaList = Field(
+        (), description="`host:port` pairs in private networks that outgoing requests may reach, but for clients that registered themselves."
+    )
     outbound_ca_file: Path | None = Field(None, description="Further CA certificates (PEM) for outgoing requests.")
 
     # Clients

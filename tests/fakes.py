@@ -48,11 +48,12 @@ class FakeSms:
 
 
 class FakeWeb:
-    """Servers elsewhere: `pages` are what a GET finds, `refused` what would never be called; what was asked is kept."""
+    """Servers elsewhere: `pages` are what a GET finds, `refused` what would never be called, `inside` what only the operator's word opens."""
 
     def __init__(self) -> None:
         self.pages: dict[str, Fetched] = {}
         self.refused: dict[str, str] = {}
+        self.inside: set[str] = set()
         self.asked: list[str] = []
         self.posted: list[tuple[str, dict[str, str]]] = []
 
@@ -68,3 +69,29 @@ class FakeWeb:
 
     def refuses(self, url: str) -> str | None:
         return self.refused.get(url)
+
+    def public_only(self) -> "PublicWeb":
+        return PublicWeb(self)
+
+
+class PublicWeb:
+    """The same servers without those `inside`, which only the operator's word opens."""
+
+    def __init__(self, whole: FakeWeb) -> None:
+        self.whole = whole
+
+    def get(self, url: str, *, most: int = 0) -> Fetched:
+        if url in self.whole.inside:
+            raise Unreachable("address")
+        return self.whole.get(url, most=most)
+
+    def post(self, url: str, form: Mapping[str, str], *, most: int = 0) -> Fetched:
+        if url in self.whole.inside:
+            raise Unreachable("address")
+        return self.whole.post(url, form, most=most)
+
+    def refuses(self, url: str) -> str | None:
+        return "address" if url in self.whole.inside else self.whole.refuses(url)
+
+    def public_only(self) -> "PublicWeb":
+        return self

@@ -294,3 +294,30 @@ def test_old_tls_is_refused(tmp_path: Path) -> None:
     with serving(saying(OK), tls) as server:
         place = f"localhost:{server.port}"
         assert reason(lambda: client(place, ca=ca).get(f"https://{place}/")) in ("tls", "connection")
+
+
+def test_what_is_allowed_is_not_for_strangers() -> None:
+    with serving(saying(OK)) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        operators = client(f"127.0.0.1:{server.port}")
+        strangers = operators.public_only()
+        assert (operators.refuses(url), strangers.refuses(url)) == (None, "scheme")
+        assert strangers.refuses(f"https://127.0.0.1:{server.port}/") == "address"
+        assert reason(lambda: strangers.get(url)) == "scheme"
+        assert operators.get(url).status == 200
+        assert len(server.asked) == 1
+
+
+def test_a_slow_resolver_holds_no_registration_up() -> None:
+    released = threading.Event()
+
+    def slow(host: str, port: int) -> Sequence[Address]:
+        released.wait(20)
+        return []
+
+    started = time.monotonic()
+    try:
+        assert client(seconds=0.2, resolver=slow).refuses("https://slow.example/") is None
+        assert time.monotonic() - started < 5
+    finally:
+        released.set()

@@ -70,7 +70,7 @@ def deliver(outbound: Outbound, issuer: str, keys: KeyRing, clock: Callable[[], 
         token = keys.latest().sign(content, client.registration.id_token_signed_response_alg, TYPE)
         # nothing stays open while another server takes its time
         session.rollback()
-        answer = outbound.post(uri, {"logout_token": token})
+        answer = client.registration.reached_by(outbound).post(uri, {"logout_token": token})
         # §2.8: 200; some answer 204. Redirects are not followed.
         if answer.status not in (200, 204):
             raise NotTakenError(f"{client.client_id} answered {answer.status}")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
+from joserfc.jwk import JWKRegistry, Key, RSAKey
 
 from idp.adapters import Outbound, Unreachable
 from idp.db import session
@@ -15,38 +15,48 @@ from idp.oidc import jose
 
 MAX_JWKS_KEYS = 10
 MIN_RSA_BITS = 2048
+MAX_KID_CHARACTERS = 200
 # a client's own rotation is seen after the second at the latest, a withdrawn key after the first
 FETCHED_COUNTS = timedelta(minutes=10)
 FETCH_EVERY = timedelta(seconds=30)
-LOCK_SECONDS = 6.0
 _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+# a tuple: what is asked for may be anything that JSON can say
+_KINDS = (("RSA", None), ("EC", "P-256"), ("OKP", "Ed25519"))
 
 
-def judge(jwks: Mapping[str, Any]) -> None:
-    """ValueError unless every key is a public, strong, singly named RSA, EC P-256 or Ed25519 key."""
+def judge(jwks: Mapping[str, Any]) -> dict[str | None, Key]:
+    """The keys of a set by kid: public, strong, singly named RSA, EC P-256 or Ed25519 keys for signatures.
+
+    Members of the set and keys that mean nothing here are passed over (RFC 7517 §5). ValueError if no key is left, if two have one name, or if a
+    private or symmetric key stands among them.
+    """
     keys = jwks.get("keys")
-    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_JWKS_KEYS or set(jwks) != {"keys"}:
+    if not isinstance(keys, list) or not 0 < len(keys) <= MAX_JWKS_KEYS:
         raise ValueError(f"must be an object with `keys`, a list of 1 to {MAX_JWKS_KEYS}")
-    names = [_judge_key(key) for key in keys]
-    if len(set(names)) != len(names) or (len(names) > 1 and None in names):
+    # what has been shown to us is no secret any more
+    if any(not isinstance(jwk, dict) or jwk.get("kty") == "oct" or _PRIVATE & set(jwk) for jwk in keys):
+        raise ValueError("keys must be public ones")
+    usable = [(jwk.get("kid"), key) for jwk in keys if (key := _usable(jwk)) is not None]
+    if not usable:
+        raise ValueError(f"needs a key for signatures: RSA of {MIN_RSA_BITS} bits or more, EC P-256 or Ed25519")
+    known = dict(usable)
+    if len(known) != len(usable) or (len(known) > 1 and None in known):
         raise ValueError("every key needs a `kid` of its own")
+    return known
 
 
-def _judge_key(jwk: object) -> str | None:
-    if not isinstance(jwk, dict) or jwk.get("kty") not in ("RSA", "EC", "OKP") or _PRIVATE & set(jwk):
-        raise ValueError("keys must be public RSA, EC or OKP keys")
+def _usable(jwk: dict[str, Any]) -> Key | None:
+    if jwk.get("use", "sig") != "sig" or (jwk.get("kty"), jwk.get("crv")) not in _KINDS or not _named(jwk.get("kid")):
+        return None
     try:
         key = JWKRegistry.import_key(jwk)
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise ValueError("a key cannot be read") from error
-    if isinstance(key, RSAKey) and key.raw_value.key_size < MIN_RSA_BITS:
-        raise ValueError(f"RSA keys need {MIN_RSA_BITS} bits or more")
-    if (isinstance(key, ECKey) and jwk.get("crv") != "P-256") or (jwk["kty"] == "OKP" and jwk.get("crv") != "Ed25519"):
-        raise ValueError("EC keys must be P-256, OKP keys Ed25519")
-    kid = jwk.get("kid")
-    if kid is not None and (not isinstance(kid, str) or not 0 < len(kid) <= 200):
-        raise ValueError("a `kid` must be a string of 1 to 200 characters")
-    return kid
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+    return None if isinstance(key, RSAKey) and key.raw_value.key_size < MIN_RSA_BITS else key
+
+
+def _named(kid: object) -> bool:
+    return kid is None or (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS)
 
 
 class Keys:
@@ -54,7 +64,7 @@ class Keys:
 
     def __init__(self, jwks: Mapping[str, Any] | None) -> None:
         """The keys of a set that was judged; None = none."""
-        self._known: dict[str | None, Key] = {jwk.get("kid"): JWKRegistry.import_key(jwk) for jwk in (jwks or {"keys": []})["keys"]}
+        self._known = judge(jwks) if jwks is not None else {}
 
     def find(self, alg: str, kid: str | None) -> Key | None:
         """The key a token must be signed with; without `kid` only if there is just one. The key's own `alg` and `use` bind."""
@@ -63,7 +73,11 @@ class Keys:
 
 
 class FetchedKeys:
-    """What stands at one client's `jwks_uri`, as this process last saw it; shared by threads, of which one fetches and the others wait."""
+    """What stands at one client's `jwks_uri`, as this process last saw it.
+
+    Shared by threads, of which one fetches while the others go on with what is known. It outlives versions of its client, so that a client cannot
+    have itself asked more often by changing itself.
+    """
 
     def __init__(self, uri: str, outbound: Outbound) -> None:
         """Nothing fetched yet."""
@@ -89,7 +103,8 @@ class FetchedKeys:
     def _fetch(self, now: datetime) -> bool:
         """Ask again, unless that was done in the last 30 s; True if there may be new keys. Keys too old are dropped."""
         before = self._fetched_at
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
+        # somebody is asking: a slow server of one client must not hold a thread per request
+        if not self._lock.acquire(blocking=False):
             return False
         try:
             if self._tried_at is not None and now < self._tried_at + FETCH_EVERY:
@@ -111,7 +126,6 @@ class FetchedKeys:
             jwks = json.loads(answer.body) if answer.status == 200 else None
             if not isinstance(jwks, dict):
                 return None
-            judge(jwks)
+            return Keys(jwks)
         except (Unreachable, ValueError, RecursionError):
             return None
-        return Keys(jwks)

@@ -83,6 +83,7 @@ class ClientCache:
         """Empty; `outbound` fetches the keys of clients that have a `jwks_uri`, for those who let clients prove themselves."""
         self._outbound = outbound
         self._known: OrderedDict[str, Client] = OrderedDict()
+        self._fetched: OrderedDict[tuple[str, str, bool], FetchedKeys] = OrderedDict()
 
     def find(self, client_id: str) -> Client | None:
         """The enabled client of that id; None if unknown or disabled, without telling which."""
@@ -101,11 +102,20 @@ class ClientCache:
         if row is None or row.disabled_at is not None:
             return None
         registration = judge({**row.registration, "client_id": client_id})
-        fetched = FetchedKeys(registration.jwks_uri, self._outbound) if registration.jwks_uri and self._outbound else None
-        found = Client(client_id, row.version, registration, tuple(map(_secret, row.secrets)), fetched)
+        found = Client(client_id, row.version, registration, tuple(map(_secret, row.secrets)), self._keys_of(registration))
         self._known[client_id] = found
         while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
+        return found
+
+    def _keys_of(self, registration: Registration) -> FetchedKeys | None:
+        """What is known of the client's `jwks_uri`, and when it was last asked, whichever version of the client that was."""
+        if registration.jwks_uri is None or self._outbound is None:
+            return None
+        place = (registration.client_id, registration.jwks_uri, registration.public_addresses_only)
+        found = self._fetched.setdefault(place, FetchedKeys(registration.jwks_uri, registration.reached_by(self._outbound)))
+        while len(self._fetched) > MAX_CACHED:
+            self._fetched.popitem(last=False)
         return found
 
 

@@ -20,14 +20,20 @@ from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, Registration, judge
 
-# What an initial access token lets its clients be. `certification` is what the OpenID Foundation's suite does: no PKCE, an older audience.
-POLICIES: dict[str, dict[str, Any]] = {"default": {}, "certification": {"require_pkce": False, "assertion_audience": "compat"}}
+# What an initial access token lets its clients be. `certification` is what the OpenID Foundation's suite does: no PKCE, an older audience, and
+# servers in the network of whoever runs it.
+POLICIES: dict[str, dict[str, Any]] = {
+    "default": {"public_addresses_only": True},
+    "certification": {"require_pkce": False, "assertion_audience": "compat"},
+}
 MAX_UNKNOWN_MEMBERS = 50
 MAX_UNKNOWN_CHARACTERS = 8192
 MAX_NAME_CHARACTERS = 100
 MAX_DEPTH = 8
 # given by operators alone
-OWN = frozenset({"system", "profile", "first_party", "require_pkce", "require_acr", "assertion_audience", "form_action_origins"})
+OWN = frozenset(
+    {"system", "profile", "first_party", "require_pkce", "require_acr", "assertion_audience", "form_action_origins", "public_addresses_only"}
+)
 # what the answer tells, so that a request has no say in it (RFC 7592 §2.2)
 ANSWERED = frozenset({"registration_access_token", "registration_client_uri", "client_secret_expires_at", "client_id_issued_at"})
 # not offered and harmless: left out of what is registered, and so of the answer (RFC 7591 §2)

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from idp.adapters import Outbound
 from idp.db import dumps
 from idp.delimited import UNPRINTABLE, controls
 from idp.errors import BadInput
@@ -91,6 +92,7 @@ class Registration(BaseModel):
     require_acr: str | None = None
     assertion_audience: Literal["issuer", "compat"] = "issuer"
     form_action_origins: tuple[str, ...] = ()
+    public_addresses_only: bool = False
 
     @field_validator("client_id")
     @classmethod
@@ -188,6 +190,10 @@ class Registration(BaseModel):
         if not self.initiate_login_uri:
             return ""
         return f"{self.initiate_login_uri}{'&' if '?' in self.initiate_login_uri else '?'}{urlencode({'iss': issuer})}"
+
+    def reached_by(self, outbound: Outbound) -> Outbound:
+        """How its addresses are called: what the operator allows in private networks is not for clients that registered themselves."""
+        return outbound.public_only() if self.public_addresses_only else outbound
 
     @property
     def public(self) -> bool:

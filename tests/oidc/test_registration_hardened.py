@@ -8,11 +8,14 @@ from flask import Flask
 
 from idp.adapters import Fetched
 from idp.db import session, transaction
+from idp.oidc import client_addresses
 from idp.oidc.models import ClientRecord
+from idp.oidc.registration import judge
 from idp.settings import Settings
 from tests.fakes import FakeClock, FakeWeb
+from tests.oidc.test_client_authentication import KEY, assertion, by
 from tests.oidc.test_register import CALLBACK, allow, call, leave, own, path_of, register, registered, settings
-from tests.relying_party import body_of
+from tests.relying_party import ISSUER, body_of
 
 __all__ = ["leave", "settings"]
 SECTOR = "https://rp.example/sector"
@@ -129,3 +132,42 @@ def test_a_secret_that_a_client_brings_is_neither_kept_nor_told(platform: Flask,
         row = session.get_one(ClientRecord, told["client_id"])
         assert mine not in json.dumps([row.registration, row.unknown])
     assert "client_secret" not in body_of(call(platform, "GET", path_of(told), own(told)))
+
+
+@pytest.mark.parametrize("member", ["jwks_uri", "backchannel_logout_uri", "sector_identifier_uri"])
+def test_what_operators_may_reach_is_not_for_strangers(platform: Flask, leave: str, far_servers: FakeWeb, member: str) -> None:
+    uri = "https://intranet.example/x"
+    far_servers.inside.add(uri)
+    far_servers.pages[uri] = Fetched(200, json.dumps([CALLBACK]).encode())
+    answer = register(platform, leave, **{member: uri})
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+    assert "address" not in body_of(answer)["error_description"]
+    assert far_servers.asked == []
+    # a certification run has its servers next door, and operators theirs
+    assert register(platform, allow(platform, "--policy", "certification"), **{member: uri}).status_code == 201
+    assert register(platform, leave, public_addresses_only=False).status_code == 400
+    with platform.app_context():
+        client_addresses.judge(judge({"client_id": "x", "redirect_uris": [CALLBACK], member: uri}), far_servers)
+
+
+def test_keys_of_a_stranger_are_not_fetched_inside(platform: Flask, leave: str, far_servers: FakeWeb, clock: FakeClock) -> None:
+    uri = "https://rp.example/jwks"
+    told = registered(platform, leave, token_endpoint_auth_method="private_key_jwt", jwks_uri=uri)
+    # its name leads elsewhere now
+    far_servers.inside.add(uri)
+    far_servers.pages[uri] = Fetched(200, json.dumps({"keys": [{**KEY.as_dict(private=False), "kid": "k1"}]}).encode())
+    shown = assertion(clock, iss=told["client_id"], sub=told["client_id"])
+    form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": CALLBACK, **by(shown)}
+    assert platform.test_client().post("/oauth2/token", data=form, base_url=ISSUER).status_code == 401
+    assert far_servers.asked == []
+    with platform.app_context():
+        set_members(told["client_id"], public_addresses_only=None)
+    assert platform.test_client().post("/oauth2/token", data=form, base_url=ISSUER).json == {"error": "invalid_grant"}
+
+
+@pytest.mark.parametrize("page", [None, Fetched(404, b""), Fetched(200, b"x"), Fetched(200, b"{}"), Fetched(200, b"[]")])
+def test_why_a_sector_could_not_be_read_is_not_told(platform: Flask, leave: str, far_servers: FakeWeb, page: Fetched | None) -> None:
+    if page is not None:
+        far_servers.pages[SECTOR] = page
+    said = body_of(register(platform, leave, sector_identifier_uri=SECTOR))["error_description"]
+    assert said == f"sector_identifier_uri: no JSON array that names every redirect URI can be read at {SECTOR!r}"
