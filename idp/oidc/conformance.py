@@ -1,4 +1,4 @@
-"""What a run of the OpenID Foundation's certification suite needs: a person with every claim past every first-run page, and two clients."""
+"""What a run of the OpenID Foundation's certification suite needs: a person with every claim past every first-run page, and its clients."""
 
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,8 @@ from idp.oidc.models import ClientRecord
 from idp.oidc.registration import Registration, judge
 
 USER = "conformance"
-CLIENTS = {"conformance-basic": "client_secret_basic", "conformance-post": "client_secret_post"}
+# the second one is there to show what belongs to the first
+CLIENTS = {"conformance-basic": "client_secret_basic", "conformance-post": "client_secret_post", "conformance-second": "client_secret_basic"}
 ENTERPRISE_CODE = "0000000000000"
 USCC_BODY = "91110000000000000"
 # the right that an office gives, so that no key register is needed
@@ -25,7 +26,7 @@ SYSTEM = "mech_electrical"
 
 
 def registrations(base: str) -> list[Registration]:
-    """The two clients; `base` is the suite's address of one alias, e.g. https://localhost.emobix.co.uk:8443/test/a/licence-idp."""
+    """The clients; `base` is the suite's address of one alias, e.g. https://localhost.emobix.co.uk:8443/test/a/licence-idp."""
     return [judge({**_members(base), "client_id": client_id, "token_endpoint_auth_method": method}) for client_id, method in CLIENTS.items()]
 
 

@@ -44,7 +44,8 @@ def _readable(text: str) -> str:
 
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
-CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,100}\Z")
+# never a leading dash: on a command line it would be an option
+CLIENT_ID = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]{0,99}\Z")
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
 # what we call ourselves stands first
 CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri")
@@ -98,7 +99,7 @@ class Registration(BaseModel):
     @classmethod
     def _client_id(cls, value: str) -> str:
         if not CLIENT_ID.match(value):
-            raise ValueError("must be 1 to 100 of A–Z a–z 0–9 . _ ~ -")
+            raise ValueError("must be 1 to 100 of A–Z a–z 0–9 . _ ~ - and not begin with -")
         return value
 
     @field_validator("redirect_uris", "post_logout_redirect_uris")

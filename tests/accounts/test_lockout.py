@@ -99,6 +99,7 @@ def test_every_spelling_of_an_unknown_name_is_one_counter(context: Flask) -> Non
     assert len({lockout.subjects([], spelling, SECRET)[0] for spelling in spellings}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.store
 def test_fifty_guesses_at_once_look_at_five_passwords(app: Flask) -> None:
     with app.app_context(), transaction():

@@ -10,6 +10,8 @@ from tests.command_line import Said, idp
 from tests.conftest import DATA
 from tests.legacy.dumps import EXPORT_HEADER, registers, row, snapshot
 
+pytestmark = pytest.mark.slow
+
 MAPPING = Path("idp/legacy/mappings/export.toml")
 ESCAPES = ["\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\u202e", "\u200b"]
 

@@ -17,6 +17,8 @@ from tests.conftest import SECRET
 from tests.fakes import START
 from tests.legacy.dumps import CODE, EXPORT_HEADER, KEY, OTHER_CODE, OTHER_KEY, md5, registers, row, snapshot, take, write
 
+pytestmark = pytest.mark.slow
+
 MAPPING = Path("idp/legacy/mappings/export.toml")
 
 

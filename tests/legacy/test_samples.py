@@ -20,6 +20,7 @@ from tests.command_line import idp
 from tests.conftest import DATA, SECRET
 from tests.legacy.dumps import snapshot
 
+pytestmark = pytest.mark.slow
 TODAY = date(2026, 3, 2)
 ROWS = {
     "export": 27, "import": 24, "auto_import": 24, "mech_electrical": 24,

@@ -13,6 +13,8 @@ from tests.oidc.conftest import Somebody
 from tests.oidc.test_consent import page
 from tests.relying_party import ISSUER, RelyingParty
 
+pytestmark = pytest.mark.slow
+
 ENDS = pytest.mark.parametrize("end", ["disable", "remove"])
 
 

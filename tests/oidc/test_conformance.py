@@ -26,7 +26,7 @@ def prepared(platform: Flask, *words: str) -> dict[str, Any]:
 
 def test_the_person_signs_in_without_any_first_run_page_and_has_every_claim(platform: Flask) -> None:
     facts = prepared(platform)
-    person, (client, _) = Person(platform), facts["clients"]
+    person, (client, _, second) = Person(platform), facts["clients"]
     asked = {
         "client_id": client["client_id"],
         "redirect_uri": f"{BASE}/callback",
@@ -45,7 +45,9 @@ def test_the_person_signs_in_without_any_first_run_page_and_has_every_claim(plat
     code = answer.location.split("code=")[1].split("&")[0]
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": f"{BASE}/callback"}
     tokens = body_of(platform.test_client().post("/oauth2/token", data=form, headers=basic(*client.values()), base_url=ISSUER))
-    assert tokens["refresh_token"]
+    stolen = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    answer = platform.test_client().post("/oauth2/token", data=stolen, headers=basic(*second.values()), base_url=ISSUER)
+    assert answer.get_json() == {"error": "invalid_grant"}
     told = person.client.get("/oauth2/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}, base_url=ISSUER).get_json()
     assert told["sub"] == claims_of(tokens["id_token"])["sub"]
     wanted = {"name", "preferred_username", "updated_at", "email", "phone_number", "enterprise_code", "uscc", "enterprise_name"}
@@ -54,7 +56,7 @@ def test_the_person_signs_in_without_any_first_run_page_and_has_every_claim(plat
 
 
 def test_the_second_client_posts_its_secret(platform: Flask) -> None:
-    _, client = prepared(platform)["clients"]
+    _, client, _ = prepared(platform)["clients"]
     form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": f"{BASE}/callback", **client}
     assert platform.test_client().post("/oauth2/token", data=form, base_url=ISSUER).json == {"error": "invalid_grant"}
 

@@ -25,6 +25,8 @@ from tests.oidc.conftest import Somebody
 from tests.oidc.test_register import allow, call, own, path_of
 from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, answer_of, body_of, claims_of, header_of
 
+pytestmark = pytest.mark.slow
+
 KEYS: dict[str, Key] = {
     "ES256": ECKey.generate_key("P-256"),
     "EdDSA": OKPKey.generate_key("Ed25519"),

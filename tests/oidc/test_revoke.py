@@ -17,6 +17,7 @@ from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of
 HINTS = [None, "access_token", "refresh_token", "id_token", "x" * 300]
 
 
+@pytest.mark.slow
 @pytest.mark.store
 @pytest.mark.spec("RFC 7009", "2.1")
 @pytest.mark.parametrize("hint", HINTS)
@@ -39,6 +40,7 @@ def test_an_access_token_dies_alone_whatever_the_hint(refreshing: RelyingParty, 
         assert session.scalar(select(AuditEvent.client_id).where(AuditEvent.event == "oidc.access_token.revoked")) == "rp"
 
 
+@pytest.mark.slow
 @pytest.mark.store
 @pytest.mark.spec("RFC 7009", "2.1")
 @pytest.mark.parametrize("hint", HINTS)

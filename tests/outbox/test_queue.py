@@ -68,6 +68,7 @@ def test_a_worker_that_died_gives_its_item_back(one: None, context: Flask, clock
     assert deliver(context, {"letter": seen.append}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.store
 def test_two_workers_never_take_the_same_item(app: Flask) -> None:
     with app.app_context(), transaction():

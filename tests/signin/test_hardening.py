@@ -130,6 +130,7 @@ def test_sessions_of_a_cancelled_enterprise_do_not_revive_with_it(app: Flask, pe
         assert session.scalars(select(Session.end_reason)).all() == ["account_closed"]
 
 
+@pytest.mark.slow
 @pytest.mark.store
 @pytest.mark.parametrize(
     "path",

@@ -96,7 +96,7 @@ def register() -> Response:
     # made before the platform went into production
     if policy is None or not dynamic_registration.offered(policy, production=web.runtime().settings.production):
         return _unknown_token()
-    sent, client_id = _sent(), opaque_tokens.make()
+    sent, client_id = _sent(), f"c{opaque_tokens.make()}"
     wanted = sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy]))
     if isinstance(wanted, Rejected):
         return _rejection(wanted)
