@@ -13,6 +13,8 @@ from idp.db import session, transaction
 from tests.conftest import SECRET
 from tests.fakes import START, FakeClock
 
+pytestmark = pytest.mark.slow
+
 LIFE = 300
 THREADS = 8
 

@@ -19,6 +19,8 @@ from tests.command_line import idp
 from tests.fakes import START, FakeClock
 from tests.legacy.dumps import CODE, KEY, OTHER_KEY, registers, row, snapshot, take, write
 
+pytestmark = pytest.mark.slow
+
 TODAY = START.date()
 
 

@@ -31,6 +31,8 @@ from tests.fakes import FakeClock, FakeWeb
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of, header_of
 
+pytestmark = pytest.mark.slow
+
 BYE = "https://rp.example/bye"
 
 

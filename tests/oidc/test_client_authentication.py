@@ -19,6 +19,8 @@ from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty
 
+pytestmark = pytest.mark.slow
+
 KEY, OTHER_KEY = ECKey.generate_key("P-256"), ECKey.generate_key("P-256")
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

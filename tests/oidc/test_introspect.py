@@ -12,6 +12,8 @@ from tests.oidc.test_refresh import set_key
 from tests.oidc.test_token import refused
 from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of
 
+pytestmark = pytest.mark.slow
+
 INACTIVE = {"active": False}
 
 

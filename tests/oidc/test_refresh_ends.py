@@ -20,6 +20,8 @@ from tests.oidc.conftest import REFRESHES, Somebody
 from tests.oidc.test_token import grant_reason, refused
 from tests.relying_party import RelyingParty, body_of
 
+pytestmark = pytest.mark.slow
+
 # --- what ends a grant, and what does not ---------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ from tests.oidc.conftest import Somebody
 from tests.oidc.test_client_authentication import KEY, basic
 from tests.relying_party import CHALLENGE, ISSUER, VERIFIER, answer_of, body_of
 
+pytestmark = pytest.mark.slow
+
 CALLBACK = "https://rp.example/cb"
 
 

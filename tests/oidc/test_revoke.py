@@ -14,6 +14,8 @@ from tests.oidc.test_client_authentication import KEY, assertion, by
 from tests.oidc.test_token import grant_reason, refused
 from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of
 
+pytestmark = pytest.mark.slow
+
 HINTS = [None, "access_token", "refresh_token", "id_token", "x" * 300]
 
 
