@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import delete, select, update
 
@@ -18,7 +18,7 @@ from idp.errors import BadInput
 from idp.oidc import acr, claims_request, scopes
 from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
-from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, Registration, judge
+from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, GrantType, Registration, ResponseType, judge
 
 # What an initial access token lets its clients be. `certification` is what the OpenID Foundation's suite does: no PKCE, an older audience, and
 # servers in the network of whoever runs it.
@@ -53,6 +53,8 @@ REFUSED = frozenset(
         *("dpop_bound_access_tokens", "authorization_signed_response_alg", "software_statement"),
     }
 )
+# lists that may name more than is offered here, as long as what everything starts with is among them: member → (that, all that is offered)
+FLOWS = {"grant_types": ("authorization_code", get_args(GrantType)), "response_types": ("code", get_args(ResponseType))}
 KNOWN = frozenset(field.alias or name for name, field in Registration.model_fields.items())
 
 
@@ -121,7 +123,7 @@ def _fault(sent: Mapping[str, Any]) -> str | None:
 
 
 def _within_reach(members: dict[str, Any], licences: Collection[str]) -> dict[str, Any]:
-    """Scopes and levels that we do not know, or give through operators only, are left out; the answer shows what remains (RFC 7591 §3.2.1)."""
+    """What we do not know, or give through operators only, of scopes, levels and flows is left out; the answer shows the rest (RFC 7591 §3.2.1)."""
     asked = members.pop("scope", None)
     if isinstance(asked, str):
         kept = [scope for scope in scopes.split(asked) if scope in scopes.STANDARD or scope in licences]
@@ -131,7 +133,15 @@ def _within_reach(members: dict[str, Any], licences: Collection[str]) -> dict[st
     levels, known = members.get("default_acr_values"), {level.acr for level in acr.LEVELS}
     if isinstance(levels, list):
         members["default_acr_values"] = [level for level in levels if not isinstance(level, str) or level in known]
-    return members
+    return members | {name: _offered(name, members[name]) for name in FLOWS if name in members}
+
+
+def _offered(name: str, asked: Any) -> Any:
+    """Without the flows that are not offered; the same again where the one that is needed is not asked for, for the judge to refuse."""
+    needed, offered = FLOWS[name]
+    if not isinstance(asked, list) or needed not in asked:
+        return asked
+    return [each for each in asked if not isinstance(each, str) or each in offered]
 
 
 def _whole(members: dict[str, Any], client_id: str, own: Mapping[str, Any], unknown: dict[str, Any]) -> Wanted | Rejected:

@@ -43,6 +43,8 @@ def _readable(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
+GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
+ResponseType = Literal["code"]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 # never a leading dash: on a command line it would be an option
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]{0,99}\Z")
@@ -63,8 +65,8 @@ class Registration(BaseModel):
     application_type: Literal["web", "native"] = "web"
     redirect_uris: UriList = ()
     post_logout_redirect_uris: UriList = ()
-    grant_types: tuple[Literal["authorization_code", "refresh_token", "client_credentials"], ...] = ("authorization_code",)
-    response_types: tuple[Literal["code"], ...] = ("code",)
+    grant_types: tuple[GrantType, ...] = ("authorization_code",)
+    response_types: tuple[ResponseType, ...] = ("code",)
     scope: Annotated[str, StringConstraints(max_length=1000)] = " ".join(scopes.STANDARD)
     token_endpoint_auth_method: AuthMethod = "client_secret_basic"  # noqa: S105  # a method's name
     token_endpoint_auth_signing_alg: Literal["ES256", "PS256", "RS256", "EdDSA"] | None = None

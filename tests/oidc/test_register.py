@@ -188,6 +188,36 @@ def test_a_public_client_has_pkce_whatever_the_policy(platform: Flask) -> None:
         assert "require_pkce" not in session.get_one(ClientRecord, told["client_id"]).registration
 
 
+@pytest.mark.spec("RFC 7591", "3.2.1")
+def test_flows_that_are_not_offered_are_left_out_and_the_rest_is_told(platform: Flask, leave: str) -> None:
+    asked = {"grant_types": ["implicit", "authorization_code", "refresh_token", "x"], "response_types": ["id_token", "code", "code id_token"]}
+    told = registered(platform, leave, **asked)
+    effective = {"grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"]}
+    assert {name: told[name] for name in asked} == effective
+    with platform.app_context():
+        kept = session.get_one(ClientRecord, told["client_id"])
+        assert (kept.registration["grant_types"], kept.unknown) == (effective["grant_types"], {})
+    # RFC 7592 §2.2: an update is judged alike
+    sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "grant_types": ["authorization_code", "implicit"]}
+    assert body_of(call(platform, "PUT", path_of(told), own(told), sent))["grant_types"] == ["authorization_code"]
+    # what is left out is not allowed either
+    for response_type in ("id_token", "code id_token"):
+        query = {"client_id": told["client_id"], "redirect_uri": CALLBACK, "response_type": response_type, "scope": "openid", "nonce": "n"}
+        refused = platform.test_client().get("/oauth2/authorize", query_string=query, base_url=ISSUER)
+        assert "error=unsupported_response_type" in refused.headers["Location"]
+
+
+def test_an_operator_is_told_of_flows_that_are_not_offered(platform: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "client.toml"
+    for member in ('grant_types = ["authorization_code", "implicit"]', 'response_types = ["code", "id_token"]'):
+        file.write_text(f'client_id = "strict"\nredirect_uris = ["{CALLBACK}"]\n{member}\n')
+        said = idp(platform, "client", "apply", str(file))
+        assert said.code == 1
+        assert member.partition(" ")[0] in said.err
+    with platform.app_context():
+        assert session.get(ClientRecord, "strict") is None
+
+
 @pytest.mark.spec("RFC 7591", "3.2.2")
 @pytest.mark.parametrize(
     ("members", "error"),
@@ -200,7 +230,12 @@ def test_a_public_client_has_pkce_whatever_the_policy(platform: Flask) -> None:
         ({"redirect_uris": [7]}, "invalid_redirect_uri"),
         ({"response_types": ["id_token"]}, "invalid_client_metadata"),
         ({"response_types": ["code id_token"]}, "invalid_client_metadata"),
-        ({"grant_types": ["authorization_code", "implicit"]}, "invalid_client_metadata"),
+        ({"grant_types": ["implicit"]}, "invalid_client_metadata"),
+        ({"grant_types": ["implicit", "refresh_token"]}, "invalid_client_metadata"),
+        ({"grant_types": ["authorization_code", 1]}, "invalid_client_metadata"),
+        ({"grant_types": {"authorization_code": True}}, "invalid_client_metadata"),
+        ({"response_types": ["code", ["id_token"]]}, "invalid_client_metadata"),
+        ({"response_types": "code id_token"}, "invalid_client_metadata"),
         ({"grant_types": ["password"]}, "invalid_client_metadata"),
         ({"id_token_signed_response_alg": "none"}, "invalid_client_metadata"),
         ({"token_endpoint_auth_method": "client_secret_jwt"}, "invalid_client_metadata"),
