@@ -13,7 +13,7 @@ from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
 from idp.messages import absent, console, smtp
-from idp.oidc import access_tokens, backchannel, client_assertions, dynamic_registration, pending
+from idp.oidc import access_tokens, backchannel, client_assertions, dynamic_registration, logos, pending
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
 from idp.oidc.keys import KeyRing
@@ -78,6 +78,7 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
     return {
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
+        logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
     }
 
 

@@ -94,6 +94,16 @@ def client_changed(now: datetime, *, client_id: str, change: str) -> None:
     _write("oidc.client.changed", now, client_id=client_id, detail={"change": change})
 
 
+def client_logo_kept(now: datetime, *, client_id: str, version: str) -> None:
+    """A client's logo was fetched and drawn anew; from now on pages show it."""
+    _write("oidc.client.logo.kept", now, client_id=client_id, detail={"version": version})
+
+
+def client_logo_refused(now: datetime, *, client_id: str, reason: str) -> None:
+    """What stands at a client's `logo_uri` is no picture that we take, or the address is none that we call."""
+    _write("oidc.client.logo.refused", now, client_id=client_id, detail={"reason": reason})
+
+
 def initial_access_token_made(now: datetime, *, policy: str, uses: int) -> None:
     """An operator allowed `uses` clients to register themselves over HTTP."""
     _write("oidc.initial_access_token.made", now, detail={"policy": policy, "uses": uses})

@@ -50,6 +50,9 @@ def judge(token: str, at: Moment, clients: ClientCache) -> AccessToken | None:
     row, client = _row(claims), clients.find(claims["client_id"])
     if row is None or row.revoked or client is None:
         return None
+    # given before it was switched off, or to another client that had this id; tokens and clients older than this claim have none
+    if claims.get("gen", "") != client.generation:
+        return None
     granted = scopes.split(claims["scope"])
     if "gid" not in claims:
         return AccessToken(claims, client, granted, None)

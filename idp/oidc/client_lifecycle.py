@@ -4,11 +4,13 @@ from datetime import datetime
 
 from sqlalchemy import delete
 
+from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session
 from idp.errors import BadInput
-from idp.oidc import revocation
+from idp.oidc import logos, revocation
 from idp.oidc.models import ClientRecord
+from idp.oidc.registration import judge
 
 
 def held(client_id: str) -> ClientRecord:
@@ -25,18 +27,21 @@ def disable(client_id: str, now: datetime) -> bool:
     if row.disabled_at is not None:
         return False
     row.disabled_at, row.version, row.updated_at = now, row.version + 1, now
+    # also its tokens without a grant, which are not written down anywhere
+    row.generation = opaque_tokens.make()
     audit.client_changed(now, client_id=client_id, change="disabled")
     revocation.end_grants_of_client(client_id, "client_disabled", now)
     return True
 
 
 def enable(client_id: str, now: datetime) -> bool:
-    """On again; grants that ended stay ended. False if it was on."""
+    """On again; grants that ended stay ended, and tokens of before dead. False if it was on."""
     row = held(client_id)
     if row.disabled_at is None:
         return False
     row.disabled_at, row.version, row.updated_at = None, row.version + 1, now
     audit.client_changed(now, client_id=client_id, change="enabled")
+    logos.follow(judge({**row.registration, "client_id": client_id}), now)
     return True
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.db import Base
@@ -27,6 +27,21 @@ class ClientOrigin(Base):
 
     origin: Mapped[str] = mapped_column(String(300), primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class ClientLogo(Base):
+    """The picture at a client's `logo_uri`, made anew by us; `png` and `version` (of its bytes) are empty until it was fetched.
+
+    `asked_at`: when the address was called last, whichever it was, so that a client that changes itself cannot make us call without pause.
+    """
+
+    __tablename__ = "oidc_client_logos"
+
+    client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), primary_key=True)
+    uri: Mapped[str] = mapped_column(String(2000))
+    asked_at: Mapped[datetime | None]
+    version: Mapped[str] = mapped_column(String(32), default="")
+    png: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class PairwiseSubject(Base):

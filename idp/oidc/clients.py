@@ -15,7 +15,7 @@ from idp.adapters import Outbound
 from idp.audit import catalogue as audit
 from idp.db import session
 from idp.errors import BadInput
-from idp.oidc import jose
+from idp.oidc import jose, logos
 from idp.oidc.client_keys import FetchedKeys, Keys
 from idp.oidc.client_models import ClientOrigin
 from idp.oidc.models import ClientRecord
@@ -47,6 +47,7 @@ class Client:
     version: int
     registration: Registration
     secrets: tuple[Secret, ...]
+    generation: str = ""
 
     fetched: FetchedKeys | None = None
 
@@ -62,8 +63,10 @@ class Client:
 
 
 _MINE = ClientRecord.client_id == bindparam("client_id")
-_VERSION = select(ClientRecord.version, ClientRecord.disabled_at).where(_MINE)
-_WHOLE = select(ClientRecord.version, ClientRecord.registration, ClientRecord.secrets, ClientRecord.disabled_at).where(_MINE)
+_VERSION = select(ClientRecord.version, ClientRecord.generation, ClientRecord.disabled_at).where(_MINE)
+_WHOLE = select(
+    *(ClientRecord.version, ClientRecord.generation, ClientRecord.registration, ClientRecord.secrets, ClientRecord.disabled_at),
+).where(_MINE)
 
 
 # shared, so that switching it off at the same moment either comes first or ends what is given now
@@ -95,14 +98,15 @@ class ClientCache:
         row = session.connection().execute(_VERSION, {"client_id": client_id}).one_or_none()
         if row is None or row.disabled_at is not None:
             return None
-        return known if row.version == known.version else self._load(client_id)
+        # a client that took the id of a deleted one begins with version 1 again
+        return known if (row.version, row.generation) == (known.version, known.generation) else self._load(client_id)
 
     def _load(self, client_id: str) -> Client | None:
         row = session.connection().execute(_WHOLE, {"client_id": client_id}).one_or_none()
         if row is None or row.disabled_at is not None:
             return None
         registration = judge({**row.registration, "client_id": client_id})
-        found = Client(client_id, row.version, registration, tuple(map(_secret, row.secrets)), self._keys_of(registration))
+        found = Client(client_id, row.version, registration, tuple(map(_secret, row.secrets)), row.generation, self._keys_of(registration))
         self._known[client_id] = found
         while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
@@ -153,6 +157,7 @@ def add(registration: Registration, secret: str | None, now: datetime) -> Client
     session.add(row)
     session.flush()
     _set_origins(registration)
+    logos.follow(registration, now)
     audit.client_changed(now, client_id=row.client_id, change="added")
     return row
 
@@ -172,6 +177,8 @@ def update(row: ClientRecord, registration: Registration, secret: str | None, no
     """Make a stored client equal to `registration` and, if one is brought, its secret to `secret`."""
     members, kept = registration.members(), _secrets_after(row, registration, secret, now)
     _same_sector(judge({**row.registration, "client_id": row.client_id}), registration)
+    # also when nothing changed: a picture that was refused may be mended where it stands
+    logos.follow(registration, now)
     if row.registration == members and row.secrets == kept:
         return "unchanged"
     row.registration, row.secrets, row.version, row.updated_at = members, kept, row.version + 1, now

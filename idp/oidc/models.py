@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from idp import opaque_tokens
 from idp.db import Base
 
 
@@ -14,7 +15,8 @@ class ClientRecord(Base):
 
     `secrets`: `{"digest", "expires_at"}` each, so that an old secret can live on for an overlap. `version` grows with every
     change and is the key of the caches. One row, so that a cache entry is filled from one snapshot. Registered over HTTP: `unknown` are the
-    members that mean nothing to us, `access_digest` is of its registration access token (RFC 7592).
+    members that mean nothing to us, `access_digest` is of its registration access token (RFC 7592). `generation` is random, another one after
+    each switching off, and stands in the access tokens: what was given before, also to a client that had this id before, stays dead.
     """
 
     __tablename__ = "oidc_clients"
@@ -25,6 +27,7 @@ class ClientRecord(Base):
     secrets: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     unknown: Mapped[dict[str, Any]] = mapped_column(default=dict)
     access_digest: Mapped[str | None] = mapped_column(String(64))
+    generation: Mapped[str] = mapped_column(String(64), default=opaque_tokens.make, server_default="")
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -50,8 +50,8 @@ AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_j
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]{0,99}\Z")
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
 # what we call ourselves stands first
-CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri")
-SINGLE_URIS = (*CALLED_URIS, "initiate_login_uri", "client_uri", "logo_uri", "policy_uri", "tos_uri")
+CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "logo_uri")
+SINGLE_URIS = (*CALLED_URIS, "initiate_login_uri", "client_uri", "policy_uri", "tos_uri")
 
 
 class Registration(BaseModel):

@@ -45,7 +45,7 @@ def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at
     expires_at = min(at.now + at.life, row.expires_at)
     audience = scopes.audience(row.resource, granted, client.registration.system, at.issuer)
     scope, keys = " ".join(granted), at.keys.at(row.key_version)
-    body = bearer(keys, claims.access_token(facts, scope, audience, at.now, expires_at), at.now)
+    body = bearer(keys, claims.access_token(facts, scope, audience, at.now, expires_at), client, at.now)
     if "openid" not in granted:
         return body
     alg = client.registration.id_token_signed_response_alg
@@ -59,9 +59,9 @@ def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at
     return body | {"id_token": keys.sign(content, alg, "JWT")}
 
 
-def bearer(keys: KeySet, content: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """The answer that hands out one access token of these claims (RFC 6749 §5.1)."""
-    access = keys.sign(content, ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYPE)
+def bearer(keys: KeySet, content: dict[str, Any], client: Client, now: datetime) -> dict[str, Any]:
+    """The answer that hands out one access token of these claims (RFC 6749 §5.1); `gen` is the generation that the client must still be of."""
+    access = keys.sign({**content, "gen": client.generation}, ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYPE)
     return {"access_token": access, "token_type": "Bearer", "expires_in": content["exp"] - int(now.timestamp()), "scope": content["scope"]}
 
 

@@ -33,8 +33,14 @@ class Claimed:
 
 
 def enqueue(kind: str, payload: dict[str, Any], now: datetime, lane: str | None = None) -> None:
-    """To be delivered once the caller's transaction has been committed. `lane` names a receiver that may fail for all its items."""
+    """To be delivered once the caller's transaction has been committed, not before `now`. `lane`: a receiver that may fail for all its items."""
     session.add(OutboxItem(kind=kind, lane=lane, payload=payload, created_at=now, due_at=now))
+
+
+def forget(kind: str, lane: str) -> None:
+    """Drop what still waits for this receiver; what a worker has claimed goes its way (inside a transaction)."""
+    waiting = delete(OutboxItem).where(OutboxItem.kind == kind, OutboxItem.lane == lane)
+    session.execute(waiting, execution_options={"synchronize_session": False})
 
 
 def claim(now: datetime, most: int = 20, *, laned: bool | None = None) -> list[Claimed]:

@@ -31,6 +31,9 @@ class Caller:
     return_to: str
     cancel_to: str = ""
     client_name: str = ""
+    policy_uri: str = ""
+    tos_uri: str = ""
+    logo: str = ""
     login_hint: str = ""
     form_action: list[str] = field(default_factory=list)
 
@@ -47,6 +50,9 @@ def begin(browser: str, caller: Caller, now: datetime, life_seconds: int) -> str
         return_to=caller.return_to,
         cancel_to=caller.cancel_to,
         client_name=caller.client_name,
+        policy_uri=caller.policy_uri,
+        tos_uri=caller.tos_uri,
+        logo=caller.logo,
         login_hint=caller.login_hint,
         form_action=caller.form_action,
         facts={},

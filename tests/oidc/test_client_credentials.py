@@ -46,6 +46,7 @@ def test_the_token_is_about_the_client_alone(machine: RelyingParty, platform: Fl
         "exp": now + 600,
         "scope": "enterprise",
         "jti": token["jti"],
+        "gen": token["gen"],
     }
     with platform.app_context():
         assert session.query(Grant).count() == 0

@@ -17,8 +17,10 @@ from tests.fakes import START
 from tests.portal import people
 
 LONG = "新疆维吾尔自治区乌鲁木齐示例进出口国际贸易集团股份有限公司（外商独资）"
-TRANSACTION = Thing(id="t" * 43, client_name="出口许可证系统", cancel_to="/cancel")
-PLAIN = Thing(id="t" * 43, client_name="", cancel_to="")
+OWN_WORDS = {"policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.example/tos"}
+LOGO = "/static/icons/export.svg"
+TRANSACTION = Thing(id="t" * 43, client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
+PLAIN = Thing(id="t" * 43, client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
 CHOICES = [Thing(value=1, last4="57C9", enterprise=LONG), Thing(value=2, last4="", enterprise=LONG)]
 CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
 CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
@@ -59,8 +61,16 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "error": ("error", {"code": "http_500", "status": 500, "request_id": "0a1b2c3d4e"}),
     "error-unknown": ("error", {"code": "never_heard_of", "status": 400, "request_id": ""}),
 }
-CLIENT = Thing(first_party=False, policy_uri="https://rp.example/policy")
-CONSENT = {"client": CLIENT, "client_name": "<i>甲</i>系统", "host": "rp.example", "username": people.NAME, "seal": "s", "request_id": "r"}
+CLIENT = Thing(first_party=False, **OWN_WORDS)
+CONSENT = {
+    "client": CLIENT,
+    "client_name": "<i>甲</i>系统",
+    "host": "rp.example",
+    "logo": LOGO,
+    "username": people.NAME,
+    "seal": "s",
+    "request_id": "r",
+}
 PERSON = {"username": people.NAME, "enterprise": LONG, "enterprise_en": ""}
 ALLOWED = Thing(
     client_id="a", name="<i>甲</i>系统", standard=["openid", "email"], systems=["出口许可证"], at=START, start_url="https://rp.example/start"

@@ -8,6 +8,7 @@ from idp.oidc.endpoints import (  # noqa: F401  # they register their routes
     discovery,
     introspect,
     jwks,
+    logo,
     logout,
     register,
     revoke,

@@ -14,7 +14,7 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, pending, subjects
+from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, logos, pending, subjects
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
@@ -213,6 +213,9 @@ def _sign_in(arrived: Arrival) -> Answer:
             return_to=url_for("oidc.resume", request_id=request_id),
             cancel_to=url_for("oidc.cancelled", request_id=request_id),
             client_name=name_of(arrived.subject),
+            policy_uri=own.policy_uri or "",
+            tos_uri=own.tos_uri or "",
+            logo=logos.address(own),
             login_hint=arrived.subject.request.get("login_hint")[:SIGNIN_HINT_CHARACTERS],
             form_action=[web.origin_of(arrived.subject.request.redirect_uri), *own.form_action_origins],
         )

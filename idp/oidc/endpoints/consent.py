@@ -13,7 +13,7 @@ from idp.accounts.models import Account
 from idp.db import dumps, session
 from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
-from idp.oidc import authorization, claims, scopes
+from idp.oidc import authorization, claims, logos, scopes
 from idp.oidc.checks import Fault
 from idp.oidc.endpoints import answers
 from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall
@@ -31,7 +31,7 @@ def _asked(arrived: Arrival, who: authorization.Person | None) -> authorization.
 def _seal(arrived: Arrival, who: authorization.Person, asked: authorization.Allowed) -> str:
     """Ties a yes to who saw the page, and to what it showed: since then somebody else may have signed in, or the client got a wider registration."""
     own = arrived.subject.known.registration
-    about = (own.name("zh-CN"), own.name("en"), own.policy_uri, own.tos_uri, own.first_party)
+    about = (own.name("zh-CN"), own.name("en"), own.policy_uri, own.tos_uri, own.first_party, logos.address(own))
     shown = (arrived.request_id, who.session_id, who.account_id, asked.target.scopes, asked.target.resource, asked.claims, about)
     return opaque_tokens.keyed_digest(web.runtime().secret, "consent", dumps(shown))
 
@@ -65,6 +65,7 @@ def consent(request_id: str) -> Answer:
         request_id=request_id,
         client=arrived.subject.known.registration,
         client_name=name_of(arrived.subject),
+        logo=logos.address(arrived.subject.known.registration),
         standard=[scope for scope in asked if not scope.startswith(scopes.LICENCE)],
         systems=names(scopes.systems_of(asked)),
         host=urlsplit(arrived.subject.request.redirect_uri).netloc,

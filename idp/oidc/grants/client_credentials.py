@@ -40,4 +40,4 @@ def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> OwnToken
         return Refused("invalid_target", "resource", client_id=client.client_id)
     scope = " ".join(asked)
     content = claims.own_access_token(at.issuer, client.client_id, scope, resource, at.now, at.now + at.life)
-    return OwnToken(client.client_id, scope, tokens.bearer(at.keys.latest(), content, at.now))
+    return OwnToken(client.client_id, scope, tokens.bearer(at.keys.latest(), content, client, at.now))
