@@ -17,8 +17,8 @@ from idp.db import WRITE, Base, UTCDateTime, db
 # any number that no other program uses in this database
 LOCK = 7_302_018
 
-for file in sorted(Path(idp.__path__[0]).glob("*/models.py")):
-    import_module(f"idp.{file.parent.name}.models")
+for file in sorted(Path(idp.__path__[0]).glob("*/*models.py")):
+    import_module(f"idp.{file.parent.name}.{file.stem}")
 import_module("idp.limits")
 
 

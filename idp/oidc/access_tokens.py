@@ -11,6 +11,7 @@ from idp.db import session, spend_once
 from idp.oidc import grant_facts, scopes
 from idp.oidc.clients import Client, ClientCache
 from idp.oidc.models import Grant
+from idp.oidc.sender import Confirmation
 from idp.oidc.token_models import RevokedToken
 from idp.oidc.tokens import ACCESS_TOKEN_TYPE, Moment
 
@@ -23,6 +24,12 @@ class AccessToken:
     client: Client
     scopes: tuple[str, ...]
     grant: Any
+
+    @property
+    def cnf(self) -> Confirmation:
+        """What it is bound to; {} = nothing."""
+        found: Confirmation = self.claims.get("cnf", {})
+        return found
 
     @property
     def audience(self) -> tuple[str, ...]:

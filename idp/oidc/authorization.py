@@ -210,6 +210,7 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         "redirect_uri": request.redirect_uri,
         "code_challenge": request.get("code_challenge") or None,
         "nonce": request.get("nonce") or None,
+        "dpop_jkt": request.get("dpop_jkt") or None,
         "expires_at": now + timedelta(seconds=code_seconds),
     }
     connection.execute(_ADD_CODE, row)

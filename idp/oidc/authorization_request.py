@@ -34,6 +34,7 @@ KNOWN = {
     "request": 16384,
     "request_uri": 2000,
     "registration": 2000,
+    "dpop_jkt": 64,
 }
 # a hint that is too long helps nobody and harms nobody
 IGNORED_WHEN_LONG = ("login_hint", "ui_locales", "claims_locales", "acr_values", "display")

@@ -120,6 +120,12 @@ def _pkce(subject: Subject) -> Fault | None:
     return None if _CHALLENGE.match(challenge) else Fault("invalid_request", "code_challenge")
 
 
+def _dpop_jkt(subject: Subject) -> Fault | None:
+    # RFC 9449 §10: a SHA-256 thumbprint
+    asked = subject.request.get("dpop_jkt")
+    return Fault("invalid_request", "dpop_jkt") if asked and not _CHALLENGE.match(asked) else None
+
+
 def _prompt(subject: Subject) -> Fault | None:
     asked = subject.request.prompt
     # OIDC Core §3.1.2.1: none stands alone
@@ -163,6 +169,7 @@ CHECKS = (
     Check(_response_type, Failure.ANSWER, AUTHORIZE),
     Check(_response_mode, Failure.ANSWER, AUTHORIZE),
     Check(_pkce, Failure.ANSWER, AUTHORIZE),
+    Check(_dpop_jkt, Failure.ANSWER, AUTHORIZE),
     Check(_prompt, Failure.ANSWER, AUTHORIZE),
     Check(_max_age, Failure.ANSWER, AUTHORIZE),
     Check(_claims, Failure.ANSWER, AUTHORIZE),

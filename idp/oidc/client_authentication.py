@@ -12,9 +12,11 @@ from urllib.parse import unquote_plus
 
 from idp import opaque_tokens
 from idp.oidc import client_assertions
-from idp.oidc.client_assertions import Jti
 from idp.oidc.clients import Client, ClientCache
+from idp.oidc.jti import Jti
 from idp.oidc.refusal import Refused
+from idp.oidc.sender import NOBODY as NOTHING_SHOWN
+from idp.oidc.sender import Sender
 
 MAX_HEADER_CHARACTERS = 2048
 MAX_SECRET_CHARACTERS = 512
@@ -32,10 +34,19 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Authenticated:
-    """A proven client; `jti` has still to be spent in the transaction that answers."""
+    """A proven client, and what it showed beside that its tokens can be bound to.
+
+    `jti` (of the assertion) and `sender.jti` (of the DPoP proof) have still to be spent in the transaction that answers.
+    """
 
     client: Client
     jti: Jti | None = None
+    sender: Sender = NOTHING_SHOWN
+
+    @property
+    def spends(self) -> bool:
+        """Whether answering it uses something up."""
+        return self.jti is not None or self.sender.jti is not None
 
 
 def refused(reason: str, claimed: str | None) -> Refused:

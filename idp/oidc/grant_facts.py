@@ -16,7 +16,7 @@ from idp.oidc.models import Grant
 
 FACTS = (
     *(Grant.id.label("grant_id"), Grant.account_id, Grant.session_id, Grant.sid, Grant.sub),
-    *(Grant.requested_scope, Grant.asked_scope, Grant.scope, Grant.resource, Grant.acr, Grant.amr, Grant.auth_time, Grant.claims),
+    *(Grant.requested_scope, Grant.asked_scope, Grant.scope, Grant.resource, Grant.acr, Grant.amr, Grant.auth_time, Grant.claims, Grant.cnf),
     *(Grant.epoch, Grant.expires_at, Grant.ended_at, Account.epoch.label("account_epoch")),
     *(Account.status, Enterprise.status.label("enterprise_status"), VERSION.label("key_version")),
 )

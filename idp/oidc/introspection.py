@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from idp.oidc import access_tokens, grant_facts, refresh_tokens, scopes
+from idp.oidc import access_tokens, grant_facts, refresh_tokens, scopes, sender
 from idp.oidc.access_tokens import AccessToken
 from idp.oidc.clients import Client, ClientCache
 from idp.oidc.tokens import Moment
@@ -27,9 +27,9 @@ def _meant_for(found: AccessToken, caller: Client, issuer: str) -> bool:
 
 
 def _of_access(found: AccessToken) -> dict[str, Any]:
-    names = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "auth_time", "acr")
+    names = ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "auth_time", "acr", "cnf")
     facts = {name: found.claims[name] for name in names if name in found.claims}
-    return {"active": True, "token_type": "Bearer", **facts, "scope": " ".join(found.scopes)}
+    return {"active": True, "token_type": sender.token_type(found.cnf), **facts, "scope": " ".join(found.scopes)}
 
 
 def _of_refresh(row: Any, caller: Client, at: Moment) -> dict[str, Any]:

@@ -37,18 +37,38 @@ class AuthorizationRequestRecord(Base):
     """A checked authorization request that waits for its person: at the sign-in, the consent page, or after a POST.
 
     `browser_digest` binds it; "" = came by a cross-site POST, which brings no cookie, and is bound by the first GET. `factors_since`: the
-    oldest factor time that max_age and prompt=login allow, judged once, when the request came in.
+    oldest factor time that max_age and prompt=login allow, judged once, when the request came in. `pushed`: the digest of the request_uri it
+    came by, which is spent with the first answer.
     """
 
     __tablename__ = "oidc_authorization_requests"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     browser_digest: Mapped[str] = mapped_column(String(64))
+    pushed: Mapped[str | None] = mapped_column(String(64))
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"))
     parameters: Mapped[dict[str, Any]]
     factors_since: Mapped[datetime | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class PushedRequest(Base):
+    """An authorization request that its client pushed (RFC 9126), under the digest of its request_uri.
+
+    Until `expires_at` a browser may start with it. The row stays until `kept_until`, as long as a sign-in that started in time can last:
+    `spent_at` makes one answer of all that started with it win.
+    """
+
+    __tablename__ = "oidc_pushed_requests"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), index=True)
+    parameters: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    kept_until: Mapped[datetime] = mapped_column(index=True)
+    spent_at: Mapped[datetime | None]
 
 
 class LogoutRequestRecord(Base):
@@ -66,7 +86,7 @@ class Grant(Base):
 
     `sub` is what this client calls the person. `requested_scope` is the request's own word, `asked_scope` what of it this client may have and
     the person consented to, `scope` what the rights left of that. `epoch` is the account's at the time. `claims`: the names asked for one by
-    one, under `id_token` and `userinfo`.
+    one, under `id_token` and `userinfo`. `cnf`: what its first tokens were bound to (RFC 7800), {} = nothing.
     """
 
     __tablename__ = "oidc_grants"
@@ -86,6 +106,7 @@ class Grant(Base):
     amr: Mapped[list[str]]
     auth_time: Mapped[datetime]
     claims: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    cnf: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
     epoch: Mapped[int]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
@@ -116,6 +137,7 @@ class AuthorizationCode(Base):
     redirect_uri: Mapped[str] = mapped_column(String(2000))
     code_challenge: Mapped[str | None] = mapped_column(String(43))
     nonce: Mapped[str | None] = mapped_column(String(512))
+    dpop_jkt: Mapped[str | None] = mapped_column(String(43))
     expires_at: Mapped[datetime]
     spent_at: Mapped[datetime | None]
 
@@ -146,7 +168,7 @@ class KeySetVersion(Base):
 
 
 class UsedJti(Base):
-    """The `jti` of a client's assertion that has been spent; kept until the assertion could no longer be accepted."""
+    """A `jti` that has been spent; kept until what carried it could no longer be accepted. `client_id`: its owner, see jti.py."""
 
     __tablename__ = "oidc_used_jti"
 

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from idp.oidc import tokens
-from idp.oidc.clients import Client, ClientCache
+from idp.oidc.client_authentication import Authenticated
+from idp.oidc.clients import ClientCache
 from idp.oidc.grants import authorization_code, client_credentials, refresh_token
 from idp.oidc.keys import KeyRing
 from idp.oidc.refusal import Refused
 
-Planner = Callable[[Mapping[str, str], Client, tokens.Moment], tokens.Plan | Refused]
+Planner = Callable[[Mapping[str, str], Authenticated, tokens.Moment], tokens.Plan | Refused]
 
 # grant_type → how it gets from a form to a plan
 GRANTS: dict[str, Planner] = {

@@ -24,7 +24,7 @@ from idp.adapters import Outbound
 from idp.db import dumps
 from idp.delimited import UNPRINTABLE, controls
 from idp.errors import BadInput
-from idp.oidc import acr, client_keys, redirect_uris, scopes
+from idp.oidc import acr, client_keys, profiles, redirect_uris, scopes
 from idp.web import origin_of
 
 ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
@@ -43,11 +43,15 @@ def _readable(text: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
-GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
+AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "none"]
+ClientAlg = Literal["ES256", "PS256", "RS256", "EdDSA"]
+OurAlg = Literal["ES256", "RS256"]
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+GrantType = Literal["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"]
 ResponseType = Literal["code"]
-AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 # never a leading dash: on a command line it would be an option
 CLIENT_ID = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]{0,99}\Z")
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_readable)] | None
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
 # what we call ourselves stands first
 CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "logo_uri")
@@ -69,9 +73,21 @@ class Registration(BaseModel):
     response_types: tuple[ResponseType, ...] = ("code",)
     scope: Annotated[str, StringConstraints(max_length=1000)] = " ".join(scopes.STANDARD)
     token_endpoint_auth_method: AuthMethod = "client_secret_basic"  # noqa: S105  # a method's name
-    token_endpoint_auth_signing_alg: Literal["ES256", "PS256", "RS256", "EdDSA"] | None = None
-    id_token_signed_response_alg: Literal["ES256", "RS256"] = "RS256"  # noqa: S105  # an algorithm's name
-    userinfo_signed_response_alg: Literal["ES256", "RS256"] | None = None
+    token_endpoint_auth_signing_alg: ClientAlg | None = None
+    tls_client_auth_subject_dn: Name = None
+    tls_client_auth_san_dns: Name = None
+    tls_client_auth_san_uri: Name = None
+    tls_client_auth_san_ip: Name = None
+    tls_client_auth_san_email: Name = None
+    tls_client_certificate_bound_access_tokens: bool = False
+    dpop_bound_access_tokens: bool = False
+    require_pushed_authorization_requests: bool = False
+    require_signed_request_object: bool = False
+    request_object_signing_alg: ClientAlg | None = None
+    authorization_signed_response_alg: OurAlg = "RS256"
+    introspection_signed_response_alg: OurAlg = "RS256"
+    id_token_signed_response_alg: OurAlg = "RS256"  # noqa: S105  # an algorithm's name
+    userinfo_signed_response_alg: OurAlg | None = None
     subject_type: Literal["public", "pairwise"] = "public"
     sector_identifier_uri: str | None = None
     jwks: dict[str, Any] | None = None
@@ -89,7 +105,7 @@ class Registration(BaseModel):
     contacts: tuple[Text, ...] = ()
 
     system: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
-    profile: Literal["oidc"] = "oidc"
+    profile: Literal["oidc", "fapi2-security", "fapi2-message-signing"] = "oidc"
     first_party: bool = False
     require_pkce: bool = True
     require_acr: str | None = None
@@ -158,13 +174,20 @@ class Registration(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _proofs(self) -> Self:
         keyed = self.token_endpoint_auth_method == "private_key_jwt"  # noqa: S105  # a method's name
         if keyed and self.jwks is None and self.jwks_uri is None:
             raise ValueError("private_key_jwt needs jwks or jwks_uri")
         # RFC 7591 §2
         if self.jwks is not None and self.jwks_uri is not None:
             raise ValueError("jwks and jwks_uri exclude each other")
+        unmet = profiles.fault(self)
+        if unmet is not None:
+            raise ValueError(unmet)
+        return self
+
+    @model_validator(mode="after")
+    def _flows(self) -> Self:
         # OIDC Core §8.1
         if self.subject_type == "pairwise" and self.sector is None:
             raise ValueError("pairwise subjects need redirect_uris of one host, or a sector_identifier_uri")
@@ -214,6 +237,16 @@ class Registration(BaseModel):
         return self.application_type == "native"
 
     @property
+    def fapi(self) -> bool:
+        """Whether it keeps one of the FAPI 2.0 profiles."""
+        return self.profile in profiles.FAPI
+
+    @property
+    def client_algorithms(self) -> tuple[str, ...]:
+        """What it may sign with, where no single algorithm is registered; never a library's default list."""
+        return profiles.ALGORITHMS if self.fapi else ASSERTION_ALGORITHMS
+
+    @property
     def sector(self) -> str | None:
         """The host whose clients call a person by the same name; None for public subjects (OIDC Core §8.1)."""
         if self.subject_type == "public":
@@ -232,7 +265,7 @@ class Registration(BaseModel):
 def judge(members: dict[str, Any], file: str | None = None) -> Registration:
     """A valid registration; BadInput names the file and the first wrong member."""
     try:
-        whole = dumps(members)
+        whole = dumps(profiles.with_defaults(members))
     except (TypeError, ValueError) as error:  # TOML knows dates, JSON does not
         raise BadInput(f"holds a value that metadata cannot hold: {error}", file=file) from error
     try:

@@ -8,11 +8,12 @@ from typing import Any, Protocol
 from authlib.oidc.core.util import create_half_hash
 
 from idp.audit import catalogue as audit
-from idp.oidc import claims, client_assertions, revocation, scopes
+from idp.oidc import claims, jti, revocation, scopes, sender
 from idp.oidc.client_authentication import Authenticated, refused
 from idp.oidc.clients import Client
 from idp.oidc.keys import KeyRing, KeySet
 from idp.oidc.refusal import Refused, counted
+from idp.oidc.sender import Confirmation
 
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105  # RFC 9068 §2.1, no secret
 # Every resource server of the ministry verifies ES256, and it signs ten times faster than RS256.
@@ -39,13 +40,13 @@ class Plan(Protocol):
         """Inside the transaction: write, and the answer; or what has changed since the plan was made."""
 
 
-def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at: Moment) -> dict[str, Any]:
-    """The answer for a grant (its facts in `row`): access token, and an ID token where openid is granted."""
+def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at: Moment, cnf: Confirmation) -> dict[str, Any]:
+    """The answer for a grant (its facts in `row`): access token, bound to `cnf` if that is not empty, and an ID token where openid is granted."""
     facts = claims.Facts(at.issuer, client.client_id, row.grant_id, row.sub, row.sid, row.acr, row.amr, row.auth_time)
     expires_at = min(at.now + at.life, row.expires_at)
     audience = scopes.audience(row.resource, granted, client.registration.system, at.issuer)
     scope, keys = " ".join(granted), at.keys.at(row.key_version)
-    body = bearer(keys, claims.access_token(facts, scope, audience, at.now, expires_at), client, at.now)
+    body = handed(keys, claims.access_token(facts, scope, audience, at.now, expires_at), client, at.now, cnf)
     if "openid" not in granted:
         return body
     alg = client.registration.id_token_signed_response_alg
@@ -59,10 +60,16 @@ def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at
     return body | {"id_token": keys.sign(content, alg, "JWT")}
 
 
-def bearer(keys: KeySet, content: dict[str, Any], client: Client, now: datetime) -> dict[str, Any]:
+def handed(keys: KeySet, content: dict[str, Any], client: Client, now: datetime, cnf: Confirmation) -> dict[str, Any]:
     """The answer that hands out one access token of these claims (RFC 6749 §5.1); `gen` is the generation that the client must still be of."""
-    access = keys.sign({**content, "gen": client.generation}, ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYPE)
-    return {"access_token": access, "token_type": "Bearer", "expires_in": content["exp"] - int(now.timestamp()), "scope": content["scope"]}
+    bound = {**content, "gen": client.generation, **({"cnf": cnf} if cnf else {})}
+    access = keys.sign(bound, ACCESS_TOKEN_ALG, ACCESS_TOKEN_TYPE)
+    return {
+        "access_token": access,
+        "token_type": sender.token_type(cnf),
+        "expires_in": content["exp"] - int(now.timestamp()),
+        "scope": content["scope"],
+    }
 
 
 def settle(caller: Authenticated, plan: Plan | Refused, now: datetime, counter: str) -> dict[str, Any] | Refused:
@@ -72,13 +79,16 @@ def settle(caller: Authenticated, plan: Plan | Refused, now: datetime, counter: 
     """
     client_id = caller.client.client_id
     # the assertion first: a replayed one does nothing
-    if caller.jti is not None and not client_assertions.spend(caller.jti):
+    if caller.jti is not None and not jti.spend(caller.jti):
         return counted(refused("assertion_replayed", client_id), counter, client_id, now)
+    # RFC 9449 §11.1
+    if caller.sender.jti is not None and not jti.spend(caller.sender.jti):
+        return counted(Refused("invalid_dpop_proof", "dpop_replayed", client_id=client_id), counter, client_id, now)
     outcome = plan if isinstance(plan, Refused) else plan.commit(now)
     if not isinstance(outcome, Refused):
         return outcome
     # who ends something or has spent something can do it only so often, and it is always written down
-    if outcome.ends_grant is None and caller.jti is None:
+    if outcome.ends_grant is None and not caller.spends:
         return counted(outcome, counter, outcome.client_id, now)
     return _refuse(outcome, now)
 

@@ -41,7 +41,7 @@ def introspect() -> Response:
         return callers.turned_away(refused("public", caller.client.client_id))
     plan = _plan(form, caller.client)
     # nothing to write: no transaction
-    outcome = plan.answer if isinstance(plan, Told) and caller.jti is None else callers.settled(caller, plan)
+    outcome = plan.answer if isinstance(plan, Told) and not caller.spends else callers.settled(caller, plan)
     return answers.refusal(outcome) if isinstance(outcome, Refused) else answers.as_json(outcome)
 
 

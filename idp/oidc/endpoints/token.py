@@ -36,4 +36,4 @@ def _plan(form: dict[str, str], caller: Authenticated) -> tokens.Plan | Refused:
         return Refused("unsupported_grant_type", "grant_type", client_id=client.client_id)
     if grant_type not in client.registration.grant_types:
         return Refused("unauthorized_client", "grant_type", client_id=client.client_id)
-    return GRANTS[grant_type](form, client, moment())
+    return GRANTS[grant_type](form, caller, moment())

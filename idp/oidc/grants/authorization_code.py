@@ -1,7 +1,7 @@
 """grant_type=authorization_code (RFC 6749 §4.1.3, RFC 7636 §4.6), up to the point where something is written.
 
-1 the code exists for this client  2 it was not shown before  3 it is in time  4 redirect_uri  5 verifier  6 the grant lives
-7 resource  8 rights now  9 sign in memory
+1 the code exists for this client  2 it was not shown before  3 it is in time  4 redirect_uri  5 verifier  6 the key it
+was bound to  7 the grant lives  8 resource  9 rights now  10 sign in memory
 """
 
 import re
@@ -16,16 +16,18 @@ from sqlalchemy import bindparam, select, update
 from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session, spend_once
-from idp.oidc import grant_facts, refresh_tokens, tokens
+from idp.oidc import grant_facts, refresh_tokens, sender, tokens
+from idp.oidc.client_authentication import Authenticated
 from idp.oidc.clients import Client
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.oidc.refusal import Refused
+from idp.oidc.sender import Confirmation
 
 MAX_CODE_CHARACTERS = 256
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
 _CODE = (
     *(AuthorizationCode.digest, AuthorizationCode.client_id, AuthorizationCode.redirect_uri, AuthorizationCode.code_challenge),
-    *(AuthorizationCode.nonce, AuthorizationCode.expires_at.label("code_expires_at"), AuthorizationCode.spent_at),
+    *(AuthorizationCode.nonce, AuthorizationCode.dpop_jkt, AuthorizationCode.expires_at.label("code_expires_at"), AuthorizationCode.spent_at),
 )
 _FIND = grant_facts.with_holder(
     select(*_CODE, *grant_facts.FACTS).join(Grant, Grant.id == AuthorizationCode.grant_id).where(AuthorizationCode.digest == bindparam("digest"))
@@ -42,6 +44,7 @@ class Redemption:
     account_id: int
     scope: str
     scope_changed: bool
+    cnf: Confirmation
     refresh: str | None
     refresh_until: datetime
     body: dict[str, Any]
@@ -55,8 +58,8 @@ class Redemption:
             return Refused("invalid_grant", "code_replayed", client_id=self.client_id, ends_grant=self.grant_id)
         if not grant_facts.still_lives(self.grant_id):
             return Refused("invalid_grant", "grant_over", client_id=self.client_id)
-        if self.scope_changed:
-            session.execute(update(Grant).where(Grant.id == self.grant_id).values(scope=self.scope))
+        if self.scope_changed or self.cnf:
+            session.execute(update(Grant).where(Grant.id == self.grant_id).values(scope=self.scope, cnf=self.cnf))
         audit.tokens_issued(now, account_id=self.account_id, client_id=self.client_id, grant_id=self.grant_id, scope=self.scope)
         if self.refresh is None:
             return self.body
@@ -65,16 +68,19 @@ class Redemption:
         return {**self.body, "refresh_token": self.refresh}
 
 
-def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> Redemption | Refused:
+def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> Redemption | Refused:
     """What redeeming this code would answer, signed already; or the refusal."""
+    client, cnf = caller.client, sender.confirmation(caller.client.registration, caller.sender)
+    if isinstance(cnf, Refused):
+        return cnf
     code = form.get("code")
     if not code:
         return Refused("invalid_request", "code_missing", client_id=client.client_id)
     row = session.connection().execute(_FIND, {"digest": opaque_tokens.digest(code[:MAX_CODE_CHARACTERS])}).one_or_none()
-    refused = _shown(row, client, at) or _proven(row, form, client) or _live(row, form, client, at)
+    refused = _shown(row, client, at) or _proven(row, form, caller) or _live(row, form, client, at)
     if refused is not None or row is None:
         return refused or _no("code_unknown", client)
-    return _redemption(row, client, at)
+    return _redemption(row, client, at, cnf)
 
 
 def _no(reason: str, client: Client, ends_grant: int | None = None) -> Refused:
@@ -92,7 +98,8 @@ def _shown(row: Any, client: Client, at: tokens.Moment) -> Refused | None:
     return _no("code_expired", client) if at.now >= row.code_expires_at else None
 
 
-def _proven(row: Any, form: Mapping[str, str], client: Client) -> Refused | None:
+def _proven(row: Any, form: Mapping[str, str], caller: Authenticated) -> Refused | None:
+    client = caller.client
     # 4: RFC 6749 §4.1.3
     if form.get("redirect_uri") != row.redirect_uri:
         return _no("redirect_uri", client)
@@ -102,7 +109,8 @@ def _proven(row: Any, form: Mapping[str, str], client: Client) -> Refused | None
         return _no("code_verifier_missing" if verifier is None else "code_verifier_unasked", client)
     if verifier is not None and not (_VERIFIER.match(verifier) and opaque_tokens.same(_s256(verifier), row.code_challenge)):
         return _no("code_verifier", client)
-    return None
+    # 6: RFC 9449 §10
+    return _no("code_dpop_key", client) if row.dpop_jkt is not None and row.dpop_jkt != caller.sender.jkt else None
 
 
 def _s256(verifier: str) -> str:
@@ -111,21 +119,21 @@ def _s256(verifier: str) -> str:
 
 
 def _live(row: Any, form: Mapping[str, str], client: Client, at: tokens.Moment) -> Refused | None:
-    # 6
+    # 7
     if grant_facts.over(row, at.now):
         return _no("grant_over", client)
-    # 7: RFC 8707 §2.2: no other resource than the authorized one
+    # 8: RFC 8707 §2.2: no other resource than the authorized one
     if form.get("resource", row.resource) != row.resource:
         return Refused("invalid_target", "resource", client_id=client.client_id)
     return None
 
 
-def _redemption(row: Any, client: Client, at: tokens.Moment) -> Redemption | Refused:
-    # 8
+def _redemption(row: Any, client: Client, at: tokens.Moment, cnf: Confirmation) -> Redemption | Refused:
+    # 9
     left = grant_facts.worth_now(row, client, at.today)
     if left is None:
         return _no("licence_gone", client, row.grant_id)
-    # 9
+    # 10
     scope = " ".join(left)
     return Redemption(
         code_digest=row.digest,
@@ -134,8 +142,9 @@ def _redemption(row: Any, client: Client, at: tokens.Moment) -> Redemption | Ref
         account_id=row.account_id,
         scope=scope,
         scope_changed=scope != row.scope,
+        cnf=cnf,
         # whatever the scope: `offline_access` is not spoken here
         refresh=opaque_tokens.make() if "refresh_token" in client.registration.grant_types else None,
         refresh_until=min(at.now + at.refresh_life, row.expires_at),
-        body=tokens.sign(row, left, client, row.nonce, at),
+        body=tokens.sign(row, left, client, row.nonce, at, cnf),
     )

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from idp.audit import catalogue as audit
-from idp.oidc import claims, scopes, tokens
-from idp.oidc.clients import Client
+from idp.oidc import claims, scopes, sender, tokens
+from idp.oidc.client_authentication import Authenticated
 from idp.oidc.refusal import Refused
 
 
@@ -25,9 +25,12 @@ class OwnToken:
         return self.body
 
 
-def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> OwnToken | Refused:
+def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> OwnToken | Refused:
     """The token, signed already; or the refusal."""
-    own = client.registration
+    client, own = caller.client, caller.client.registration
+    cnf = sender.confirmation(own, caller.sender)
+    if isinstance(cnf, Refused):
+        return cnf
     available = tuple(scope for scope in own.scopes if scope != "openid" and not scope.startswith(scopes.LICENCE))
     asked = scopes.split(form.get("scope", "")) or available
     # licences belong to people, and what a client is not registered for it never gets
@@ -40,4 +43,4 @@ def plan(form: Mapping[str, str], client: Client, at: tokens.Moment) -> OwnToken
         return Refused("invalid_target", "resource", client_id=client.client_id)
     scope = " ".join(asked)
     content = claims.own_access_token(at.issuer, client.client_id, scope, resource, at.now, at.now + at.life)
-    return OwnToken(client.client_id, scope, tokens.bearer(at.keys.latest(), content, client, at.now))
+    return OwnToken(client.client_id, scope, tokens.handed(at.keys.latest(), content, client, at.now, cnf))

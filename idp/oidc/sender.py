@@ -1,0 +1,44 @@
+"""Sender-constrained tokens: what a request showed that its tokens can be bound to (DPoP, RFC 9449; mutual TLS, RFC 8705)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from idp.oidc.jti import Jti
+from idp.oidc.refusal import Refused
+from idp.oidc.registration import Registration
+
+# the member of `cnf` (RFC 9449 §6.1, RFC 8705 §3.1)
+KEY, CERTIFICATE = "jkt", "x5t#S256"
+Confirmation = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Sender:
+    """`jkt`: thumbprint of the key of a good DPoP proof, whose `jti` is still to be spent; `x5t`: SHA-256 of the client's certificate."""
+
+    jkt: str | None = None
+    jti: Jti | None = None
+    x5t: str | None = None
+
+
+NOBODY = Sender()
+
+
+def confirmation(own: Registration, shown: Sender) -> Confirmation | Refused:
+    """What tokens for this client are bound to now; {} = nothing. Refused if it may have no others than bound ones and showed nothing."""
+    # RFC 9449 §5.2: without a proof nothing at all
+    if own.dpop_bound_access_tokens and shown.jkt is None:
+        return Refused("invalid_dpop_proof", "dpop_missing", client_id=own.client_id)
+    if shown.jkt is not None:
+        return {KEY: shown.jkt}
+    if not own.tls_client_certificate_bound_access_tokens:
+        return {}
+    # RFC 8705 §3
+    if shown.x5t is None:
+        return Refused("invalid_request", "certificate_missing", client_id=own.client_id)
+    return {CERTIFICATE: shown.x5t}
+
+
+def token_type(cnf: dict[str, Any]) -> str:
+    """How a token bound like this is to be shown (RFC 9449 §5)."""
+    return "DPoP" if KEY in cnf else "Bearer"
