@@ -1,10 +1,12 @@
 """One prepared platform a worker; each module runs a copy with relying parties of its own."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.interop.openid_client_process import OpenidClient, openid_client
+from tests.interop.driven import Driven, driven
+from tests.interop.node_packages import installed
 from tests.interop.served import Platform, copy_of, free_ports
 from tests.interop.visitor import Visitor
 
@@ -31,6 +33,8 @@ def visitor(platform: Platform) -> Visitor:
 
 
 @pytest.fixture
-def client() -> Iterator[OpenidClient]:
-    with openid_client() as running:
+def client() -> Iterator[Driven]:
+    """openid-client in Node."""
+    home = installed()
+    with driven(["node", str(home / "openid_client.mjs")], {"PATH": os.environ["PATH"], "HOME": str(home)}) as running:
         yield running

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop.openid_client_process import Failed, OpenidClient
+from tests.interop.driven import Driven, Failed
 from tests.interop.served import NAME, SECRET, Platform
 from tests.interop.visitor import Arrival, Visitor
 
@@ -17,7 +17,7 @@ AFTERWARDS = "http://127.0.0.1:18999/bye"
 SCOPE = "openid profile email phone enterprise"
 
 
-def register(platform: Platform, client: OpenidClient, client_id: str, **members: Any) -> dict[str, Any]:
+def register(platform: Platform, client: Driven, client_id: str, **members: Any) -> dict[str, Any]:
     """Register with the platform, and let the client discover it."""
     method = members.setdefault("token_endpoint_auth_method", "client_secret_basic")
     if method == "private_key_jwt":
@@ -29,12 +29,12 @@ def register(platform: Platform, client: OpenidClient, client_id: str, **members
     return found
 
 
-def authorize(client: OpenidClient, visitor: Visitor, **parameters: str) -> Arrival:
+def authorize(client: Driven, visitor: Visitor, **parameters: str) -> Arrival:
     asked = {"redirect_uri": CALLBACK, "scope": SCOPE, **parameters}
     return visitor.go(client.ask("authorize", parameters=asked), until=CALLBACK)
 
 
-def tokens(client: OpenidClient, visitor: Visitor, checks: Mapping[str, Any] | None = None, **parameters: str) -> dict[str, Any]:
+def tokens(client: Driven, visitor: Visitor, checks: Mapping[str, Any] | None = None, **parameters: str) -> dict[str, Any]:
     arrived = authorize(client, visitor, **parameters)
     answer: dict[str, Any] = client.ask("callback", url=arrived.url, form=arrived.form or None, checks=checks or {})
     return answer
@@ -43,7 +43,7 @@ def tokens(client: OpenidClient, visitor: Visitor, checks: Mapping[str, Any] | N
 @pytest.mark.spec("OIDC Core", "9")
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"])
 @pytest.mark.parametrize("alg", ["ES256", "RS256"])
-def test_the_code_flow_of_every_kind_of_client(platform: Platform, client: OpenidClient, visitor: Visitor, method: str, alg: str) -> None:
+def test_the_code_flow_of_every_kind_of_client(platform: Platform, client: Driven, visitor: Visitor, method: str, alg: str) -> None:
     register(platform, client, f"kind-{method}-{alg}", token_endpoint_auth_method=method, id_token_signed_response_alg=alg)
     answer = tokens(client, visitor)
     claims = answer["claims"]
@@ -54,7 +54,7 @@ def test_the_code_flow_of_every_kind_of_client(platform: Platform, client: Openi
 
 
 @pytest.mark.spec("OIDC Form Post", "2")
-def test_form_post(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_form_post(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "form-post")
     arrived = authorize(client, visitor, response_mode="form_post")
     assert "?" not in arrived.url
@@ -65,14 +65,14 @@ def test_form_post(platform: Platform, client: OpenidClient, visitor: Visitor) -
     assert caught.value.error == "login_required"
 
 
-def test_a_stranger_is_agreed_to(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_a_stranger_is_agreed_to(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "stranger", first_party=False)
     tokens(client, visitor)
     assert any(url.endswith("/consent") for url in visitor.seen)
 
 
 @pytest.mark.spec("OIDC Core", "3.1.2.1")
-def test_max_age_and_prompt(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_max_age_and_prompt(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "ages")
     first = tokens(client, visitor, {"maxAge": 10000}, max_age="10000")["claims"]
     silent = tokens(client, visitor, prompt="none")["claims"]
@@ -85,7 +85,7 @@ def test_max_age_and_prompt(platform: Platform, client: OpenidClient, visitor: V
 
 
 @pytest.mark.spec("OIDC RP-Initiated Logout", "2")
-def test_sign_out_comes_back(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_sign_out_comes_back(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "leaver")
     tokens(client, visitor)
     left = visitor.go(client.ask("end_session", parameters={"post_logout_redirect_uri": AFTERWARDS, "state": "s-1"}), until=AFTERWARDS)
@@ -100,7 +100,7 @@ def test_sign_out_comes_back(platform: Platform, client: OpenidClient, visitor: 
 
 
 @pytest.mark.spec("OIDC Core", "10.1.1")
-def test_keys_change_under_a_running_client(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_keys_change_under_a_running_client(platform: Platform, client: Driven, visitor: Visitor) -> None:
     """The client keeps the JWKS that it fetched before: the key that signs next was in it."""
     register(platform, client, "rotation")
     before = tokens(client, visitor)
@@ -113,7 +113,7 @@ def test_keys_change_under_a_running_client(platform: Platform, client: OpenidCl
 
 
 @pytest.mark.spec("OIDC Core", "10.1.1")
-def test_a_withdrawn_key_takes_its_tokens_along(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_a_withdrawn_key_takes_its_tokens_along(platform: Platform, client: Driven, visitor: Visitor) -> None:
     platform.wait_until_published()  # another test may just have changed the keys
     register(platform, client, "withdrawal", id_token_signed_response_alg="ES256")
     before = tokens(client, visitor)
@@ -128,7 +128,7 @@ def test_a_withdrawn_key_takes_its_tokens_along(platform: Platform, client: Open
 
 
 @pytest.mark.spec("RFC 9700", "4.8.2")
-def test_a_code_is_worth_nothing_to_another_verifier_and_nothing_twice(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_a_code_is_worth_nothing_to_another_verifier_and_nothing_twice(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "thief")
     arrived = authorize(client, visitor)
     for checks in ({"pkceCodeVerifier": "x" * 43}, {"pkceCodeVerifier": None}):
@@ -144,7 +144,7 @@ def test_a_code_is_worth_nothing_to_another_verifier_and_nothing_twice(platform:
     assert caught.value.status == 401
 
 
-def test_a_wrong_secret_is_told_as_the_specification_says(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_a_wrong_secret_is_told_as_the_specification_says(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "forgetful")
     client.ask("discover", issuer=platform.issuer, client_id="forgetful", metadata={}, method="client_secret_basic", secret="x" * 40)
     arrived = authorize(client, visitor)
@@ -159,7 +159,7 @@ REFRESHING = ["authorization_code", "refresh_token"]
 @pytest.mark.spec("RFC 6749", "6")
 @pytest.mark.spec("OIDC Core", "12.2")
 @pytest.mark.parametrize("method", ["client_secret_basic", "none"])
-def test_refresh(platform: Platform, client: OpenidClient, visitor: Visitor, method: str) -> None:
+def test_refresh(platform: Platform, client: Driven, visitor: Visitor, method: str) -> None:
     register(platform, client, f"refresher-{method}", token_endpoint_auth_method=method, grant_types=REFRESHING)
     first = tokens(client, visitor)
     second = client.ask("refresh")
@@ -175,7 +175,7 @@ def test_refresh(platform: Platform, client: OpenidClient, visitor: Visitor, met
 
 @pytest.mark.spec("RFC 7009", "2")
 @pytest.mark.spec("RFC 7662", "2")
-def test_introspection_and_revocation(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_introspection_and_revocation(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "resource", grant_types=REFRESHING, system="mech_electrical", scope="openid licence:mech_electrical")
     answer = tokens(client, visitor, scope="openid licence:mech_electrical")
     for kind in ("access_token", "refresh_token"):
@@ -191,7 +191,7 @@ def test_introspection_and_revocation(platform: Platform, client: OpenidClient, 
 
 
 @pytest.mark.spec("RFC 6749", "4.4")
-def test_a_client_in_its_own_name(platform: Platform, client: OpenidClient) -> None:
+def test_a_client_in_its_own_name(platform: Platform, client: Driven) -> None:
     register(platform, client, "machine", grant_types=["authorization_code", "client_credentials"], token_endpoint_auth_method="private_key_jwt")
     answer = client.ask("client_credentials", parameters={"scope": "enterprise"})
     assert answer["scope"] == "enterprise"
@@ -202,7 +202,7 @@ def test_a_client_in_its_own_name(platform: Platform, client: OpenidClient) -> N
 
 @pytest.mark.spec("OIDC Core", "5.3.2")
 @pytest.mark.parametrize("alg", ["ES256", "RS256"])
-def test_signed_userinfo(platform: Platform, client: OpenidClient, visitor: Visitor, alg: str) -> None:
+def test_signed_userinfo(platform: Platform, client: Driven, visitor: Visitor, alg: str) -> None:
     register(platform, client, f"signed-{alg}", userinfo_signed_response_alg=alg)
     metadata = {"userinfo_signed_response_alg": alg}
     client.ask("discover", issuer=platform.issuer, client_id=f"signed-{alg}", metadata=metadata, method="client_secret_basic", secret=SECRET)
@@ -213,7 +213,7 @@ def test_signed_userinfo(platform: Platform, client: OpenidClient, visitor: Visi
 
 
 @pytest.mark.spec("OIDC Core", "8")
-def test_pairwise_subjects(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_pairwise_subjects(platform: Platform, client: Driven, visitor: Visitor) -> None:
     subs = set()
     for name, members in (("open", {}), ("pair", {"subject_type": "pairwise"})):
         register(platform, client, f"subject-{name}", **members)
@@ -224,7 +224,7 @@ def test_pairwise_subjects(platform: Platform, client: OpenidClient, visitor: Vi
 
 
 @pytest.mark.spec("OIDC Core", "5.5")
-def test_single_claims(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_single_claims(platform: Platform, client: Driven, visitor: Visitor) -> None:
     register(platform, client, "picky")
     asked = {"userinfo": {"preferred_username": {"essential": True}}, "id_token": {"auth_time": {"essential": True}}}
     answer = tokens(client, visitor, scope="openid", claims=json.dumps(asked))
@@ -233,7 +233,7 @@ def test_single_claims(platform: Platform, client: OpenidClient, visitor: Visito
 
 @pytest.mark.spec("OIDC Registration", "3.1")
 @pytest.mark.spec("RFC 7591", "3")
-def test_a_client_registers_itself(platform: Platform, client: OpenidClient, visitor: Visitor) -> None:
+def test_a_client_registers_itself(platform: Platform, client: Driven, visitor: Visitor) -> None:
     token = json.loads(platform.idp("client", "token", "--uses", "1", "--json"))["initial_access_token"]
     metadata = {"redirect_uris": [CALLBACK], "client_name": "driver", "client_name#en": "Driver", "token_endpoint_auth_method": "client_secret_post"}
     made = client.ask("register", issuer=platform.issuer, metadata=metadata, token=token)
