@@ -255,7 +255,7 @@ def test_the_allow_list_holds_places(place: str) -> None:
 # --- TLS ------------------------------------------------------------------------------------------------------------------------------------
 
 
-def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """A CA of its own that signs a certificate for localhost; where the CA stands, and a server's context."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -273,7 +273,7 @@ def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
 
 
 def test_tls_is_proven_by_the_name_of_the_url(tmp_path: Path) -> None:
-    ca, tls = _certificate(tmp_path)
+    ca, tls = certificate(tmp_path)
     with serving(saying(OK), tls) as server:
         place = f"localhost:{server.port}"
         assert client(place, ca=ca).get(f"https://{place}/").body == b"hi"
@@ -287,7 +287,7 @@ def test_tls_is_proven_by_the_name_of_the_url(tmp_path: Path) -> None:
 
 
 def test_old_tls_is_refused(tmp_path: Path) -> None:
-    ca, tls = _certificate(tmp_path)
+    ca, tls = certificate(tmp_path)
     tls.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         tls.minimum_version = tls.maximum_version = ssl.TLSVersion.TLSv1_1
