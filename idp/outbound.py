@@ -103,7 +103,7 @@ class Client:
 
     def get(self, url: str, *, most: int = MOST_BYTES) -> Fetched:
         """GET, at most `most` bytes of body."""
-        return self._exchange("GET", url, None, {"Accept": "application/json"}, most)
+        return self._exchange("GET", url, None, {"Accept": "application/json, */*;q=0.5"}, most)
 
     def post(self, url: str, form: Mapping[str, str], *, most: int = MOST_BYTES) -> Fetched:
         """POST of a form."""

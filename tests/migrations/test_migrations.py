@@ -71,6 +71,31 @@ def test_a_second_upgrade_changes_nothing(empty: Flask) -> None:
         assert connection.scalar(text("SELECT count FROM limit_windows")) == 1
 
 
+FROM_BEFORE_LOGOS = (
+    """INSERT INTO oidc_clients (client_id, version, registration, secrets, unknown, created_at, updated_at)
+    VALUES ('rp', 3, '{}', '[]', '{}', '2026-01-01 00:00:00', '2026-01-01 00:00:00')""",
+    """INSERT INTO signin_transactions (id, browser_digest, return_to, cancel_to, form_action, client_name, login_hint, facts, created_at, expires_at)
+    VALUES ('t', 'b', '/', '', '[]', 'n', '', '{}', '2026-01-01 00:00:00', '2026-01-01 00:00:00')""",
+    "INSERT INTO oidc_client_origins (origin, client_id) VALUES ('https://rp.example', 'rp')",
+)
+
+
+@pytest.mark.store
+def test_clients_and_sign_ins_from_before_there_were_logos_live_on(empty: Flask) -> None:
+    flask_migrate.upgrade(revision="0001")
+    with db.engine.execution_options(**WRITE).begin() as connection:
+        for row in FROM_BEFORE_LOGOS:
+            connection.execute(text(row))
+    store.upgrade()
+    with db.engine.connect() as connection:
+        assert connection.execute(text("SELECT version, generation FROM oidc_clients")).one() == (3, "")
+        assert connection.execute(text("SELECT logo, policy_uri, tos_uri FROM signin_transactions")).one() == ("", "", "")
+    flask_migrate.downgrade(revision="0001")
+    with db.engine.connect() as connection:
+        # SQLite makes the table anew: what hangs on its rows is still there
+        assert connection.scalar(text("SELECT count(*) FROM oidc_client_origins")) == 1
+
+
 def _upgrade(url: str, folder: Path) -> bool:
     with _app(url, folder).app_context():
         store.upgrade()

@@ -6,13 +6,14 @@ import pytest
 from flask import Flask
 
 from idp.audit.models import AuditEvent
-from idp.db import session
+from idp.db import session, transaction
 from idp.oidc.models import ClientRecord, Grant
 from tests.command_line import idp
 from tests.fakes import FakeClock, FakeWeb
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_client_authentication import basic, turned_away
-from tests.relying_party import RelyingParty
+from tests.oidc.test_userinfo import forged
+from tests.relying_party import RelyingParty, body_of, claims_of
 
 
 @pytest.fixture
@@ -58,6 +59,64 @@ def test_a_removed_client_is_unknown(rp: RelyingParty, platform: Flask, beijing:
     with platform.app_context():
         assert session.query(Grant).count() == 0
         assert session.query(AuditEvent).filter_by(event="oidc.grant.ended").count() == 1
+
+
+OWN_GRANT = {"grant_type": "client_credentials"}
+
+
+def a_machine(platform: Flask, clock: FakeClock) -> RelyingParty:
+    return RelyingParty(platform, clock, "machine", scope="openid email", grant_types=["client_credentials", "authorization_code"])
+
+
+@pytest.mark.store
+def test_tokens_of_its_own_stay_dead_when_it_is_on_again(platform: Flask, clock: FakeClock) -> None:
+    machine = a_machine(platform, clock)
+    before = body_of(machine.token(OWN_GRANT, machine.basic()))["access_token"]
+    assert machine.introspect(before)["active"]
+    idp(platform, "client", "disable", "machine")
+    idp(platform, "client", "enable", "machine")
+    # in the very same second
+    assert machine.introspect(before) == {"active": False}
+    after = body_of(machine.token(OWN_GRANT, machine.basic()))["access_token"]
+    assert machine.introspect(after)["active"]
+    # other changes leave tokens alone
+    idp(platform, "client", "rotate-secret", "machine")
+    assert machine.introspect(after)["active"]
+
+
+@pytest.mark.store
+def test_nothing_is_left_to_who_has_its_id_next(platform: Flask, clock: FakeClock, beijing: Somebody, shanghai: Somebody) -> None:
+    machine = a_machine(platform, clock)
+    own = body_of(machine.token(OWN_GRANT, machine.basic()))["access_token"]
+    of_a_person = machine.tokens(machine.browser(beijing.id))["access_token"]
+    idp(platform, "client", "delete", "machine", "--yes")
+    again = a_machine(platform, clock)
+    # SQLite gives the number of the deleted grant again
+    live = again.tokens(again.browser(shanghai.id))["access_token"]
+    assert again.introspect(own) == {"active": False}
+    assert again.userinfo(of_a_person).status_code == 401
+    assert body_of(again.userinfo(live))["sub"] == shanghai.sub
+
+
+def test_no_process_keeps_the_client_that_had_the_id_before(platform: Flask, clock: FakeClock) -> None:
+    old = a_machine(platform, clock)
+    assert old.token(OWN_GRANT, old.basic()).status_code == 200  # cached, at version 1
+    idp(platform, "client", "delete", "machine", "--yes")
+    new = RelyingParty(platform, clock, "machine", "another-secret-0123456789-abcdefghij", scope="openid", grant_types=["authorization_code"])
+    turned_away(old.token(OWN_GRANT, old.basic()))
+    assert new.token(OWN_GRANT, new.basic()).json == {"error": "unauthorized_client"}
+
+
+def test_tokens_and_clients_from_before_there_were_generations_live_on(platform: Flask, clock: FakeClock) -> None:
+    machine = a_machine(platform, clock)
+    with platform.app_context(), transaction():
+        session.get_one(ClientRecord, "machine").generation = ""
+    content = claims_of(body_of(machine.token(OWN_GRANT, machine.basic()))["access_token"])
+    old = forged(platform, {name: value for name, value in content.items() if name != "gen"})
+    assert machine.introspect(old)["active"]
+    idp(platform, "client", "disable", "machine")
+    idp(platform, "client", "enable", "machine")
+    assert machine.introspect(old) == {"active": False}
 
 
 def test_a_new_secret_overlaps_or_not(rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:

@@ -181,7 +181,7 @@ def test_each_odd_value_in_each_place(open_forms: Flask, rp: RelyingParty, beiji
 @given(raw=st.binary(min_size=1, max_size=60), query=st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
 def test_any_bytes_as_an_address(platform: Flask, raw: bytes, query: bytes) -> None:
     """The server lets UTF-8 through, in the query, and no other raw bytes (tests/interop/test_raw_requests.py)."""
-    for start in (b"/", b"/signin/", b"/oauth2/authorize/", b"/captcha/", b"/static/", b"/hall/licences/"):
+    for start in (b"/", b"/signin/", b"/oauth2/authorize/", b"/captcha/", b"/oauth2/clients/", b"/static/", b"/hall/licences/"):
         environ = {"PATH_INFO": (start + raw).decode("latin-1"), "QUERY_STRING": query.decode("latin-1")}
         assert platform.test_client().get("/", base_url=ISSUER, environ_overrides=environ).status_code < 500
 
