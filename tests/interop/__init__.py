@@ -1,1 +1,1 @@
-"""The platform against relying parties that strangers wrote: Apache's mod_auth_openidc and openid-client, as processes, over real sockets."""
+"""The platform against relying parties that strangers wrote, over real sockets: Apache's mod_auth_openidc, and libraries of several languages."""
