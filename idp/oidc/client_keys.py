@@ -36,13 +36,18 @@ def judge(jwks: Mapping[str, Any]) -> dict[str | None, Key]:
     # what has been shown to us is no secret any more
     if any(not isinstance(jwk, dict) or jwk.get("kty") == "oct" or _PRIVATE & set(jwk) for jwk in keys):
         raise ValueError("keys must be public ones")
-    usable = [(jwk.get("kid"), key) for jwk in keys if (key := _usable(jwk)) is not None]
-    if not usable:
+    named = [(jwk.get("kid"), key) for jwk in keys if (key := _usable(jwk)) is not None]
+    if not named:
         raise ValueError(f"needs a key for signatures: RSA of {MIN_RSA_BITS} bits or more, EC P-256 or Ed25519")
-    known = dict(usable)
-    if len(known) != len(usable) or (len(known) > 1 and None in known):
+    known = dict(named)
+    if len(known) != len(named) or (len(known) > 1 and None in known):
         raise ValueError("every key needs a `kid` of its own")
     return known
+
+
+def embedded(jwk: dict[str, Any]) -> Key | None:
+    """The key that stands in what it signed (RFC 9449 §4.2): as strong as a registered one, and public; None if it is not."""
+    return None if _PRIVATE & set(jwk) else _usable(jwk)
 
 
 def _usable(jwk: dict[str, Any]) -> Key | None:

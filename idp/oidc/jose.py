@@ -36,24 +36,27 @@ def _member(segment: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def peek(token: str) -> Parts | None:
+def peek(token: str, objects: Collection[str] = ()) -> Parts | None:
     """The two JSON objects of a compact token; None if it is too long or malformed.
 
     Only HEADER_MEMBERS may stand in the header: an embedded or linked key, `crit` and `b64` are refused before anything else
-    looks at them (CVE-2024-37568, CVE-2025-59420, CVE-2026-28802).
+    looks at them (CVE-2024-37568, CVE-2025-59420, CVE-2026-28802). `objects`: members that this kind of token has beside, each an object.
     """
     if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii() or token.count(".") != 2:
         return None
     header, payload, _signature = token.split(".")
     protected, claims = _member(header), _member(payload)
-    if protected is None or claims is None or not set(protected) <= HEADER_MEMBERS:
+    if protected is None or claims is None or not set(protected) <= HEADER_MEMBERS.union(objects):
         return None
-    return Parts(protected, claims) if all(isinstance(value, str) for value in protected.values()) else None
+    typed = all(isinstance(value, dict if name in objects else str) for name, value in protected.items())
+    return Parts(protected, claims) if typed else None
 
 
-def verified(token: str, find: KeyFinder, algorithms: Collection[str], typ: Collection[str] = ("JWT",)) -> Mapping[str, Any] | None:
+def verified(
+    token: str, find: KeyFinder, algorithms: Collection[str], typ: Collection[str] = ("JWT",), objects: Collection[str] = ()
+) -> Mapping[str, Any] | None:
     """The claims of a token signed by the key that `find(alg, kid)` knows; None on any fault. `typ` may be absent only where "JWT" is allowed."""
-    parts = peek(token)
+    parts = peek(token, objects)
     if parts is None or parts.header.get("alg") not in algorithms:
         return None
     if parts.header.get("typ", "JWT").lower().removeprefix("application/") not in {name.lower() for name in typ}:

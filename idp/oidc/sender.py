@@ -39,6 +39,17 @@ def confirmation(own: Registration, shown: Sender) -> Confirmation | Refused:
     return {CERTIFICATE: shown.x5t}
 
 
+def fault(cnf: Confirmation, scheme: str, shown: Sender) -> str | None:
+    """Why a token bound to `cnf` is not good under this scheme of Authorization with what came beside it (for the audit); None if it is."""
+    # RFC 9449 §7.1, §7.2: what is bound to a key never passes as Bearer, nothing else as DPoP
+    if scheme != token_type(cnf):
+        return "token_type"
+    if KEY in cnf and cnf[KEY] != shown.jkt:
+        return "dpop_key"
+    # RFC 8705 §3
+    return "certificate" if CERTIFICATE in cnf and cnf[CERTIFICATE] != shown.x5t else None
+
+
 def token_type(cnf: dict[str, Any]) -> str:
     """How a token bound like this is to be shown (RFC 9449 §5)."""
     return "DPoP" if KEY in cnf else "Bearer"
