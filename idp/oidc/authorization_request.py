@@ -38,6 +38,8 @@ KNOWN = {
 }
 # a hint that is too long helps nobody and harms nobody
 IGNORED_WHEN_LONG = ("login_hint", "ui_locales", "claims_locales", "acr_values", "display")
+# What may be asked for, and what it means for a code; `jwt` leaves the choice to us (JARM §2.3.4). No fragment: nothing here reads one.
+RESPONSE_MODES = {"query": "query", "form_post": "form_post", "jwt": "query.jwt", "query.jwt": "query.jwt", "form_post.jwt": "form_post.jwt"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # between the members of JSON line breaks and tabs are blanks
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -68,8 +70,8 @@ class AuthorizationRequest:
 
     @property
     def response_mode(self) -> str:
-        """How the answer travels; also for errors, and `query` if the request's own word is no mode of ours."""
-        return "form_post" if self.get("response_mode") == "form_post" else "query"
+        """How the answer travels, one of RESPONSE_MODES; also for errors, and `query` if the request's own word is no mode of ours."""
+        return RESPONSE_MODES.get(self.get("response_mode"), "query")
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from idp.oidc import redirect_uris, scopes
-from idp.oidc.authorization_request import MAX_AGE, AuthorizationRequest
+from idp.oidc.authorization_request import MAX_AGE, RESPONSE_MODES, AuthorizationRequest
 from idp.oidc.claims_request import ClaimsRequest
 from idp.oidc.clients import Client
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
-RESPONSE_MODES = ("query", "form_post")
 # the S256 of 32 bytes, so exactly 43 characters; `\Z`, because `$` would let a trailing newline pass
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 

@@ -39,7 +39,7 @@ ANSWERED = frozenset({"registration_access_token", "registration_client_uri", "c
 # not offered and harmless: left out of what is registered, and so of the answer (RFC 7591 §2)
 LEFT_OUT = frozenset(
     {
-        *("request_uris", "request_object_signing_alg", "request_object_encryption_alg", "request_object_encryption_enc"),
+        *("request_uris", "request_object_encryption_alg", "request_object_encryption_enc"),
         *("frontchannel_logout_uri", "frontchannel_logout_session_required"),
         # a secret is made here, or is not one: what is sent is neither kept nor told
         "client_secret",
@@ -49,8 +49,8 @@ LEFT_OUT = frozenset(
 REFUSED = frozenset(
     {
         *("id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc"),
-        *("require_signed_request_object", "require_pushed_authorization_requests", "tls_client_certificate_bound_access_tokens"),
-        *("dpop_bound_access_tokens", "authorization_signed_response_alg", "software_statement"),
+        *("tls_client_certificate_bound_access_tokens",),
+        *("authorization_encrypted_response_alg", "authorization_encrypted_response_enc", "software_statement"),
     }
 )
 # lists that may name more than is offered here, as long as what everything starts with is among them: member → (that, all that is offered)

@@ -3,13 +3,15 @@
 from collections.abc import Collection
 from typing import Any
 
-from idp.oidc import acr, checks, claims, scopes
+from idp.oidc import acr, checks, claims, profiles, scopes
+from idp.oidc.authorization_request import RESPONSE_MODES
 from idp.oidc.keys import ALGORITHMS
 from idp.oidc.registration import ASSERTION_ALGORITHMS
 
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 ENDPOINTS = {
     "authorization_endpoint": "/oauth2/authorize",
+    "pushed_authorization_request_endpoint": "/oauth2/par",
     "token_endpoint": "/oauth2/token",
     "userinfo_endpoint": "/oauth2/userinfo",
     "introspection_endpoint": "/oauth2/introspect",
@@ -28,7 +30,7 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         **({"registration_endpoint": issuer + REGISTRATION_PATH} if registration else {}),
         "scopes_supported": [*scopes.STANDARD, *(scopes.LICENCE + system for system in systems)],
         "response_types_supported": ["code"],
-        "response_modes_supported": list(checks.RESPONSE_MODES),
+        "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(grants),
         "subject_types_supported": ["public", "pairwise"],
         "acr_values_supported": [level.acr for level in acr.LEVELS],
@@ -40,6 +42,7 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": list(profiles.ALGORITHMS),
         "prompt_values_supported": sorted(checks.PROMPTS),
         "claim_types_supported": ["normal"],
         "claims_supported": list(claims.SUPPORTED),
@@ -47,7 +50,10 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         "userinfo_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
         "backchannel_logout_supported": True,
         "backchannel_logout_session_supported": True,
-        "request_parameter_supported": False,
+        "authorization_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
+        "require_pushed_authorization_requests": False,
+        "request_parameter_supported": True,
+        "request_object_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         # left out it would mean true
         "request_uri_parameter_supported": False,
         "authorization_response_iss_parameter_supported": True,

@@ -129,7 +129,8 @@ def response_type(walk: Walk, value: str) -> None:
 def response_mode(walk: Walk, value: str) -> None:
     rp = walk.client()
     answer = rp.authorize(walk.browser(rp), response_mode=value)
-    assert 'name="code"' in answer.get_data(as_text=True) if value == "form_post" else answer_of(answer)["code"]
+    name = "response" if "jwt" in value else "code"
+    assert f'name="{name}"' in answer.get_data(as_text=True) if value.startswith("form_post") else answer_of(answer)[name]
 
 
 def by_code(walk: Walk) -> None:
@@ -238,6 +239,13 @@ def response_iss(walk: Walk, value: bool) -> None:
         assert (answer_of(rp.authorize(walk.browser(rp), **changes)).get("iss") == ISSUER) is value
 
 
+def answer_alg(walk: Walk, value: str) -> None:
+    """The answer of a client that is registered for it is signed with it (JARM §3)."""
+    rp = walk.client(authorization_signed_response_alg=value)
+    answer = answer_of(rp.authorize(walk.browser(rp), response_mode="jwt"))["response"]
+    assert header_of(answer)["alg"] == value
+
+
 def ui_locale(walk: Walk, value: str) -> None:
     rp = walk.client()
     browser = rp.browser()
@@ -280,6 +288,7 @@ EXERCISES: dict[str, Exercise] = {
     "request_parameter_supported": partial(refused_parameter, "request"),
     "request_uri_parameter_supported": partial(refused_parameter, "request_uri"),
     "authorization_response_iss_parameter_supported": response_iss,
+    "authorization_signing_alg_values_supported": answer_alg,
     "ui_locales_supported": ui_locale,
     "backchannel_logout_supported": backchannel,
     "backchannel_logout_session_supported": backchannel,
@@ -327,6 +336,7 @@ PLANTED: dict[str, Any] = {
     "scopes_supported": "address",
     "response_types_supported": "code id_token",
     "response_modes_supported": "fragment",
+    "authorization_signing_alg_values_supported": "PS256",
     "acr_values_supported": "urn:nothing",
     "id_token_signing_alg_values_supported": "PS256",
     "token_endpoint_auth_methods_supported": "client_secret_jwt",

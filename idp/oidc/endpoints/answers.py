@@ -8,25 +8,39 @@ from flask import Response, make_response, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import web
-from idp.oidc.authorization_request import AuthorizationRequest
-from idp.oidc.checks import Fault
+from idp.oidc.checks import Fault, Subject
+from idp.oidc.endpoints.blueprint import provider
 from idp.oidc.refusal import Refused
+from idp.oidc.registration import Registration
+
+# JARM §2.1: at most ten minutes
+ANSWER_SECONDS = 600
 
 
-def to_client(request: AuthorizationRequest, parameters: dict[str, str]) -> BaseResponse:
+def to_client(subject: Subject, parameters: dict[str, str]) -> BaseResponse:
     """An authorization response, success or error, by the response mode asked for; always with `state` and `iss` (RFC 9207)."""
+    request = subject.request
     state = {"state": request.get("state")} if request.get("state") else {}
-    sent = {**parameters, **state, "iss": web.runtime().settings.issuer}
-    if request.response_mode == "form_post":
+    sent = {**parameters, **state, "iss": subject.issuer}
+    if request.response_mode.endswith(".jwt"):
+        sent = {"response": _signed(subject.known.registration, sent)}
+    if request.response_mode.startswith("form_post"):
         return _private(make_response(_form_post(request.redirect_uri, sent)))
     joint = "&" if "?" in request.redirect_uri else "?"
     # 303: RFC 9700 §4.12, the browser never repeats a POST with credentials there
     return _private(redirect(f"{request.redirect_uri}{joint}{urlencode(sent)}", 303))
 
 
-def fault(request: AuthorizationRequest, no: Fault) -> BaseResponse:
+def _signed(own: Registration, parameters: dict[str, str]) -> str:
+    """The whole answer as one JWT (JARM §2.1), for this client alone and as long as it may take on its way."""
+    now = int(web.now().timestamp())
+    about = {"aud": own.client_id, "iat": now, "exp": now + ANSWER_SECONDS}
+    return provider().keys.latest().sign(parameters | about, own.authorization_signed_response_alg, "JWT")
+
+
+def fault(subject: Subject, no: Fault) -> BaseResponse:
     """An error of the authorization endpoint, once client and redirect URI are proven."""
-    return to_client(request, {"error": no.error, "error_description": no.detail})
+    return to_client(subject, {"error": no.error, "error_description": no.detail})
 
 
 def _form_post(redirect_uri: str, fields: dict[str, str]) -> str:

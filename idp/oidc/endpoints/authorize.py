@@ -14,7 +14,19 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, logos, pending, subjects
+from idp.oidc import (
+    authorization,
+    authorization_request,
+    checks,
+    consents,
+    forms,
+    hints,
+    logos,
+    pending,
+    pushed_requests,
+    request_objects,
+    subjects,
+)
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
@@ -24,6 +36,8 @@ from idp.signin import browser, flow
 
 Answer = BaseResponse | str | tuple[str, int]
 SIGNIN_HINT_CHARACTERS = 160
+# RFC 9126 §7.3; its client and redirect URI are proven, so the client hears it
+ANSWERED = checks.Fault("invalid_request_uri", "answered")
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,7 @@ def authorize_post() -> Answer:
     if not isinstance(arrived, Arrival):
         return arrived
     with transaction():
-        request_id = pending.store(arrived.subject.request, "", arrived.since, web.now())
+        request_id = pending.store(arrived.subject.request, "", arrived.since, web.now(), arrived.subject.pushed)
     if request_id is None:
         return _client_gone()
     wish = arrived.subject.request.get("ui_locales") or None
@@ -67,20 +81,43 @@ def _arrive(raw: bytes) -> Arrival | Answer:
     form = forms.parse(raw)
     if form is None:
         raise RequestBroken("oidc_request")
-    return checked(authorization_request.read(form))
+    asked = authorization_request.read(form)
+    # RFC 9126 §4: beside it nothing counts but the client
+    if pushed_requests.ours(asked.get("request_uri")):
+        found = pushed_requests.started(asked, web.now())
+        return web.error_page("oidc_request_uri", 400) if found is None else checked(found.request, "kept", pushed=found.digest)
+    return _opened(asked) if asked.get("request") and not asked.get("request_uri") else checked(asked, "authorize")
 
 
-def checked(asked: AuthorizationRequest) -> Arrival | Answer:
-    """The request with its client, if it passes CHECKS; otherwise the page or answer of the first failure."""
+def _opened(asked: AuthorizationRequest) -> Arrival | Answer:
+    """A request by a signed object (RFC 9101); where that is faulty no redirect URI is proven."""
     client = provider().clients.find(asked.client_id)
-    subject = checks.Subject(asked, client, web.runtime().settings.issuer)
-    failed = checks.first_failure(subject, "authorize")
+    if client is None:
+        return checked(asked, "authorize")
+    found = request_objects.opened(asked, client, web.runtime().settings.issuer, web.now())
+    return web.error_page("oidc_request_object", 400) if isinstance(found, checks.Fault) else checked(found.request, "authorize", signed=True)
+
+
+def checked(asked: AuthorizationRequest, endpoint: str, *, signed: bool = False, pushed: str | None = None) -> Arrival | Answer:
+    """The request with its client, if it passes the CHECKS of `endpoint`; otherwise the page or answer of the first failure."""
+    client = provider().clients.find(asked.client_id)
+    subject = checks.Subject(asked, client, web.runtime().settings.issuer, signed, pushed)
+    failed = checks.first_failure(subject, endpoint)
     if failed is None:
         return Arrival(subject, asked.factors_since(subject.known.registration.default_max_age, web.now()))
     kind, fault = failed
     if kind is checks.Failure.PAGE:
         return web.error_page(f"oidc_{fault.detail}", 400)
-    return answers.fault(asked, fault)
+    return refuse(subject, fault)
+
+
+def refuse(subject: checks.Subject, no: checks.Fault) -> BaseResponse:
+    """An error for the client, and so the one answer to a pushed request; unless another sign-in that started with it has given that."""
+    if subject.pushed is not None:
+        with transaction():
+            first = pushed_requests.spend(subject.pushed, subject.known.client_id, web.now())
+        no = no if first else ANSWERED
+    return answers.fault(subject, no)
 
 
 # --- coming back ----------------------------------------------------------------------------------------------------------------------------
@@ -101,7 +138,7 @@ def cancelled(request_id: str) -> Answer:
     arrived = recall(request_id)
     if not isinstance(arrived, Arrival):
         return arrived
-    return answers.fault(arrived.subject.request, checks.Fault("access_denied", "cancelled"))
+    return refuse(arrived.subject, checks.Fault("access_denied", "cancelled"))
 
 
 def recall(request_id: str) -> Arrival | Answer:
@@ -109,13 +146,13 @@ def recall(request_id: str) -> Arrival | Answer:
     row = pending.find(request_id, browser.secret(), web.now())
     if isinstance(row, str):
         return web.error_page(f"oidc_request_{row}", 400)
-    since, parameters = row.factors_since, dict(row.parameters)
+    since, parameters, pushed = row.factors_since, dict(row.parameters), row.pushed
     if not row.browser_digest:
         with transaction():
             bound = pending.bind(request_id, browser.secret())
         if not bound:
             return web.error_page("oidc_request_other_browser", 400)
-    arrived = checked(AuthorizationRequest(parameters))
+    arrived = checked(AuthorizationRequest(parameters), "kept", pushed=pushed)
     return Arrival(arrived.subject, since, request_id) if isinstance(arrived, Arrival) else arrived
 
 
@@ -146,13 +183,13 @@ def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:
     subject, asked = arrived.subject, arrived.subject.request
     meant = _meant(asked)
     if isinstance(meant, checks.Fault):
-        return answers.fault(asked, meant)
+        return refuse(subject, meant)
     who = person(subject.known)
     agreed = _agreed(who, subject.known) if who is not None else consents.NOTHING
     situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today(), agreed)
     decision = authorization.decide(subject, situation)
     if isinstance(decision, checks.Fault):
-        return answers.fault(asked, decision)
+        return refuse(subject, decision)
     if isinstance(decision, authorization.Allowed) and who is not None:
         return _grant(arrived, who, decision, consented)
     return _page(arrived, decision)
@@ -167,13 +204,15 @@ def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.A
     with transaction():
         issued = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds, consented)
     if isinstance(issued, str):
-        return answers.to_client(arrived.subject.request, {"code": issued})
+        return answers.to_client(arrived.subject, {"code": issued})
     if isinstance(issued, authorization.ClientGone):
         return _client_gone()
+    if isinstance(issued, authorization.Answered):
+        return answers.fault(arrived.subject, ANSWERED)
     # session or consent ended while we decided
     if arrived.subject.request.silent:
         missing = "consent" if isinstance(issued, authorization.AskConsent) else "login"
-        return answers.fault(arrived.subject.request, checks.Fault(f"{missing}_required", "ended"))
+        return refuse(arrived.subject, checks.Fault(f"{missing}_required", "ended"))
     return _page(arrived, issued)
 
 
@@ -186,7 +225,7 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
             request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
-        return redirect(url_for("oidc.resume", request_id=request_id), 303)
+        return redirect(url_for("oidc.resume", request_id=request_id, ui_locales=_wish(arrived)), 303)
     if isinstance(decision, authorization.AskConsent):
         return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
     allow_return(arrived.subject)
@@ -200,7 +239,7 @@ def _client_gone() -> Answer:
 
 
 def _stored(arrived: Arrival) -> str | None:
-    return arrived.request_id or pending.store(arrived.subject.request, browser.secret(), arrived.since, web.now())
+    return arrived.request_id or pending.store(arrived.subject.request, browser.secret(), arrived.since, web.now(), arrived.subject.pushed)
 
 
 def _sign_in(arrived: Arrival) -> Answer:
@@ -221,7 +260,12 @@ def _sign_in(arrived: Arrival) -> Answer:
         )
         transaction_id = flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds)
     # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
-    return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=request.args.get("ui_locales") or None), 303)
+    return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=_wish(arrived)), 303)
+
+
+def _wish(arrived: Arrival) -> str | None:
+    """The languages wished for: what the request says when it comes in, by whichever way; afterwards what our own address says."""
+    return (request.args.get("ui_locales") if arrived.request_id else arrived.subject.request.get("ui_locales")) or None
 
 
 def name_of(subject: checks.Subject) -> str:

@@ -15,8 +15,7 @@ from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
 from idp.oidc import authorization, claims, logos, scopes
 from idp.oidc.checks import Fault
-from idp.oidc.endpoints import answers
-from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall
+from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall, refuse
 from idp.oidc.endpoints.blueprint import blueprint
 
 
@@ -83,7 +82,7 @@ def consent_post(request_id: str) -> BaseResponse | Answer:
         return arrived
     action = request.form.get("action", "")
     if action == "deny":
-        return answers.fault(arrived.subject.request, Fault("access_denied", "consent"))
+        return refuse(arrived.subject, Fault("access_denied", "consent"))
     if action != "allow":
         raise RequestBroken("oidc_request")
     who = person(arrived.subject.known)
