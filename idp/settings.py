@@ -5,6 +5,7 @@ generated from them. A wrong or dangerous value stops the start (`load()` raises
 """
 
 import os
+import re
 from collections.abc import Collection
 from datetime import date
 from ipaddress import ip_address, ip_network
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from cryptography.x509 import load_pem_x509_certificates
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from idp.errors import ConfigurationError
 
 MIN_SECRET_CHARACTERS = 32
 LOOPBACK_NAMES = ("localhost",)
+_TAKEN_HEADERS = ("authorization", "content-", "cookie", "dpop", "forwarded", "host", "x-forwarded-", "accept", "origin")
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -40,22 +43,26 @@ class Settings(BaseSettings):
     # Where and what
     issuer: str = Field("http://127.0.0.1:8000", description="Public address of the platform; https, plain http only on loopback. No trailing slash.")
     database_url: str = Field(
-        "",
-        description="Empty = SQLite file `idp.db` in the data directory; `sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`.",
+        "", description="Empty = SQLite file `idp.db` in the data directory; `sqlite:///FILE` or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`."
     )
     data_dir: Path = Field(Path("var"), description="Directory (0700) of the database, the secret and other private files.")
     secret_key: SecretStr = Field(
-        SecretStr(""),
-        description="Master secret, 32 characters or more; keys for sealing and signing are derived from it. Wins over the file.",
+        SecretStr(""), description="Master secret, 32 characters or more; keys for sealing and signing are derived from it. Wins over the file."
     )
     secret_key_file: Path | None = Field(None, description="File (0600) that holds the master secret; default `secret.key` in the data directory.")
 
     # The network around it
     trusted_proxy: CommaList = Field((), description="Addresses or networks of the proxies whose X-Forwarded-* headers count; empty = none.")
     client_cert_header: str = Field(
-        "", description="Header in which the trusted proxy hands on the client certificate; empty = none (not in effect yet)."
+        "", description="Header in which the trusted proxy hands on the client certificate (RFC 8705); empty = mutual TLS is not offered."
     )
-    client_cert_format: Literal["rfc9440", "pem-escaped"] = Field("rfc9440", description="How that header is written (not in effect yet).")
+    client_cert_format: Literal["rfc9440", "pem-escaped"] = Field(
+        "rfc9440", description="How that header is written: `:base64 of the DER:`, or nginx's `$ssl_client_escaped_cert`."
+    )
+    mtls_base_url: str = Field(
+        "", description="Public address of the host that asks clients for certificates; empty = the issuer's does. Only there do certificates count."
+    )
+    mtls_ca_file: Path | None = Field(None, description="CA certificates (PEM) that client certificates of `tls_client_auth` are issued under.")
     outbound_allow: CommaList = Field(
         (), description="`host:port` pairs in private networks that outgoing requests may reach, but for clients that registered themselves."
     )
@@ -63,14 +70,12 @@ class Settings(BaseSettings):
 
     # Clients
     client_registration: Literal["off", "on"] = Field(
-        "off",
-        description="Dynamic registration of clients (RFC 7591), with initial access tokens only: `idp client token`.",
+        "off", description="Dynamic registration of clients (RFC 7591), with initial access tokens only: `idp client token`."
     )
 
     # Sign-in
     captcha: Literal["always", "after_failures"] = Field(
-        "always",
-        description="When the captcha step asks for typing: always, or from the third failure on (D16).",
+        "always", description="When the captcha step asks for typing: always, or from the third failure on (D16)."
     )
     password_min_characters: int = Field(10, ge=10, le=20, description="Shortest new password (R27).")
     password_max_characters: int = Field(20, ge=20, le=128, description="Longest new password (R27, D6).")
@@ -81,10 +86,7 @@ class Settings(BaseSettings):
     lockout_max_seconds: int = Field(24 * 3600, ge=3600, le=7 * 24 * 3600, description="Longest lock.")
     lockout_account_tries: int = Field(50, ge=20, le=1000, description="Wrong passwords from anywhere that lock an account for unknown devices.")
     failures_per_ip_minute: int = Field(
-        20,
-        ge=5,
-        le=1000,
-        description="Failed sign-ins per address (IPv6: /64) and minute before the captcha always asks.",
+        20, ge=5, le=1000, description="Failed sign-ins per address (IPv6: /64) and minute before the captcha always asks."
     )
     failures_per_ip_hour: int = Field(300, ge=20, le=10000, description="The same per hour. Ten times either number refuses.")
     argon2_memory_kib: int = Field(19456, ge=19456, le=1048576, description="argon2id memory (OWASP's floor).")
@@ -107,8 +109,7 @@ class Settings(BaseSettings):
     legacy_entry_logins: int = Field(10, ge=0, le=100, description="Log-ins left at the legacy entry after the cut-over (R2; not in effect yet).")
     old_hash_days: int = Field(180, ge=1, le=730, description="Days after the cut-over at which unused old password hashes die (R62).")
     sensitive_right_proof: Literal["none", "sensitive", "all"] = Field(
-        "sensitive",
-        description="Which rights of a merged account wait for one proof by key or code (R62).",
+        "sensitive", description="Which rights of a merged account wait for one proof by key or code (R62)."
     )
 
     # What is said
@@ -154,11 +155,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{place!r} is not host:port")
         return value
 
-    @field_validator("outbound_ca_file")
+    @field_validator("outbound_ca_file", "mtls_ca_file")
     @classmethod
     def _certificates(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
+        if value is None:
+            return None
+        if not value.is_file():
             raise ValueError(f"{value} is not there")
+        try:
+            load_pem_x509_certificates(value.read_bytes())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{value} holds no certificates in PEM that can be read") from error
+        return value
+
+    @field_validator("client_cert_header")
+    @classmethod
+    def _header(cls, value: str) -> str:
+        # one of its own: what browsers and programs send for other reasons must not be dropped
+        if value and (not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", value) or value.lower().startswith(_TAKEN_HEADERS)):
+            raise ValueError(f"{value!r} cannot be the name of that header")
         return value
 
     @field_validator("database_url")
@@ -170,9 +185,11 @@ class Settings(BaseSettings):
             return value
         raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
 
-    @field_validator("issuer")
+    @field_validator("issuer", "mtls_base_url")
     @classmethod
-    def _issuer(cls, value: str) -> str:
+    def _address(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "mtls_base_url":
+            return value
         url = urlsplit(value)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment or url.path:
             raise ValueError("must be scheme://host[:port] and nothing more")
@@ -189,6 +206,10 @@ class Settings(BaseSettings):
             raise ValueError("smtp_url: needed for delivery by smtp")
         if self.client_cert_header and not self.trusted_proxy:
             raise ValueError("client_cert_header: needs trusted_proxy, or anyone could claim a certificate")
+        if (self.mtls_base_url or self.mtls_ca_file) and not self.client_cert_header:
+            raise ValueError("client_cert_header: needed for mtls_base_url and mtls_ca_file, or no certificate ever arrives")
+        if self.mtls_base_url == self.issuer:
+            raise ValueError("mtls_base_url: is the issuer itself; leave it empty")
         if self.session_idle_seconds > self.session_absolute_seconds:
             raise ValueError("session_idle_seconds: longer than session_absolute_seconds")
         return self
@@ -197,6 +218,11 @@ class Settings(BaseSettings):
     def issuer_host(self) -> str:
         """Host of the issuer without port."""
         return urlsplit(self.issuer).hostname or ""
+
+    @property
+    def hosts(self) -> list[str]:
+        """The host names that we answer to, without ports."""
+        return [self.issuer_host, *([urlsplit(self.mtls_base_url).hostname or ""] if self.mtls_base_url else [])]
 
     @property
     def https(self) -> bool:

@@ -246,7 +246,7 @@ def init_app(app: Flask, settings: Settings, secret: str) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        TRUSTED_HOSTS=[settings.issuer_host],
+        TRUSTED_HOSTS=settings.hosts,
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,  # the Origin check above stands in for the Referer one
@@ -259,4 +259,4 @@ def init_app(app: Flask, settings: Settings, secret: str) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _bug)
-    app.wsgi_app = TrustedProxy(app.wsgi_app, settings.trusted_proxy)  # type: ignore[method-assign]  # Flask's documented way to wrap
+    app.wsgi_app = TrustedProxy(app.wsgi_app, settings.trusted_proxy, settings.client_cert_header)  # type: ignore[method-assign]  # Flask's documented way to wrap
