@@ -21,6 +21,7 @@ from idp.oidc.sender import Sender
 
 TYPE = "dpop+jwt"
 NONCE_SECONDS = 60
+MAX_PROOF_CHARACTERS = 8192
 MAX_URI_CHARACTERS = 2000
 USE_NONCE = "use_dpop_nonce"
 _URI = re.compile(r"(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+\Z")  # RFC 3986 §2
@@ -59,7 +60,7 @@ def judge(proof: str, asked: Asked) -> Sender | Refused:
 
 def _signed(proof: str) -> tuple[str, Jti, Mapping[str, Any]] | str:
     """Thumbprint, `jti` and claims of a proof that its own key signed."""
-    parts = jose.peek(proof, ("jwk",))
+    parts = jose.peek(proof, ("jwk",)) if len(proof) <= MAX_PROOF_CHARACTERS else None
     jwk = parts.header.get("jwk") if parts else None
     if parts is None or jwk is None:
         return "dpop_structure"

@@ -14,10 +14,17 @@ from joserfc.util import urlsafe_b64decode
 
 # RFC 9864 names it Ed25519; what clients send today, and FAPI 2.0 asks for, is still EdDSA
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
-MAX_TOKEN_CHARACTERS = 8192
+# a request object (RFC 9101) may carry a whole `claims` parameter
+MAX_TOKEN_CHARACTERS = 16384
 # the thumbprints (RFC 7515 §4.1.7) only repeat which key it was; many clients send them and we find the key by `kid`
 HEADER_MEMBERS = {"alg", "kid", "typ", "x5t", "x5t#S256"}
 KeyFinder = Callable[[str, str | None], Key | None]
+
+
+class _WithObjects(jws.JWSRegistry):
+    """For headers that hold an RSA key, which the 512 characters of joserfc have no room for."""
+
+    max_header_length = MAX_TOKEN_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def verified(
     if key is None:
         return None
     try:
-        jws.deserialize_compact(token, key, algorithms=[parts.header["alg"]])
+        jws.deserialize_compact(token, key, registry=(_WithObjects if objects else jws.JWSRegistry)(algorithms=[parts.header["alg"]]))
     except (JoseError, ValueError, TypeError):
         return None
     return parts.claims
