@@ -12,7 +12,7 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
 from idp.entitlements import rules as entitlements
-from idp.oidc import acr, claims, clients, consents, scopes, subjects
+from idp.oidc import acr, claims, clients, consents, pushed_requests, scopes, subjects
 from idp.oidc.checks import Fault, Subject
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.sessions import lifecycle
@@ -54,6 +54,11 @@ class AskConsent:
 @dataclass(frozen=True)
 class ClientGone:
     """The client has just been switched off or deleted."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The pushed request has had its one answer, by another sign-in that started with it."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ _ADD_GRANT = insert(Grant.__table__).returning(Grant.__table__.c.id)  # type: ig
 _ADD_CODE = insert(AuthorizationCode.__table__)  # type: ignore[arg-type]  # as above
 
 
-Issued = str | SignIn | AskConsent | ClientGone
+Issued = str | SignIn | AskConsent | ClientGone | Answered
 
 
 def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, code_seconds: int, consented: bool = False) -> Issued:
@@ -181,6 +186,9 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         consents.remember(person.account_id, client.client_id, allowed.target.scopes, allowed.named, now)
     elif not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):
         return AskConsent()
+    # last, because a pushed request that is spent must have been answered
+    if subject.pushed is not None and not pushed_requests.spend(subject.pushed, client.client_id, now):
+        return Answered()
     if person.touch_due and not request.silent:
         lifecycle.touch(person.session_id, now)
     code, scope = opaque_tokens.make(), " ".join(allowed.granted)

@@ -35,11 +35,16 @@ class Failure(Enum):
 
 @dataclass(frozen=True)
 class Subject:
-    """What the checks look at: the request, the client it names (None if there is none), our issuer."""
+    """What the checks look at: the request, the client it names (None if there is none), our issuer, and how the request came.
+
+    `signed`: in a request object that was judged; `pushed`: the digest under which it was pushed, None if a browser brought all of it.
+    """
 
     request: AuthorizationRequest
     client: Client | None
     issuer: str
+    signed: bool = False
+    pushed: str | None = None
 
     @property
     def known(self) -> Client:
@@ -88,12 +93,25 @@ def _well_formed(subject: Subject) -> Fault | None:
     return None
 
 
-def _no_request_object(subject: Subject) -> Fault | None:
-    # OIDC Core §6: what is not supported is refused, never ignored
-    for name in ("request", "request_uri", "registration"):
+def _nothing_elsewhere(subject: Subject) -> Fault | None:
+    # OIDC Core §6.2, §7.2.1: what is not supported is refused, never ignored
+    for name in ("request_uri", "registration"):
         if subject.request.get(name):
             return Fault(f"{name}_not_supported", name)
     return None
+
+
+def _must_be_pushed(subject: Subject) -> Fault | None:
+    own = subject.known.registration
+    # FAPI 2.0 Security Profile §5.3.2.2, RFC 9126 §6
+    return Fault("invalid_request", "not_pushed") if own.fapi or own.require_pushed_authorization_requests else None
+
+
+def _must_be_signed(subject: Subject) -> Fault | None:
+    own = subject.known.registration
+    # FAPI 2.0 Message Signing §5.3.1, RFC 9101 §10.5
+    wanted = own.profile == "fapi2-message-signing" or own.require_signed_request_object
+    return Fault("invalid_request", "not_signed") if wanted and not subject.signed else None
 
 
 def _response_type(subject: Subject) -> Fault | None:
@@ -158,21 +176,24 @@ class Check:
     endpoints: frozenset[str]
 
 
-AUTHORIZE = frozenset({"authorize"})
+# "authorize": a browser brings the whole request; "par": its client pushes it; "kept": one that passed either comes back from the store
+AUTHORIZE, COMING_IN, ALL = frozenset({"authorize"}), frozenset({"authorize", "par"}), frozenset({"authorize", "par", "kept"})
 CHECKS = (
-    Check(_client_known, Failure.PAGE, AUTHORIZE),
-    Check(_redirect_uri, Failure.PAGE, AUTHORIZE),
-    Check(_may_authorize, Failure.ANSWER, AUTHORIZE),
-    Check(_well_formed, Failure.ANSWER, AUTHORIZE),
-    Check(_no_request_object, Failure.ANSWER, AUTHORIZE),
-    Check(_response_type, Failure.ANSWER, AUTHORIZE),
-    Check(_response_mode, Failure.ANSWER, AUTHORIZE),
-    Check(_pkce, Failure.ANSWER, AUTHORIZE),
-    Check(_dpop_jkt, Failure.ANSWER, AUTHORIZE),
-    Check(_prompt, Failure.ANSWER, AUTHORIZE),
-    Check(_max_age, Failure.ANSWER, AUTHORIZE),
-    Check(_claims, Failure.ANSWER, AUTHORIZE),
-    Check(_scope, Failure.ANSWER, AUTHORIZE),
+    Check(_client_known, Failure.PAGE, ALL),
+    Check(_redirect_uri, Failure.PAGE, ALL),
+    Check(_may_authorize, Failure.ANSWER, ALL),
+    Check(_well_formed, Failure.ANSWER, ALL),
+    Check(_nothing_elsewhere, Failure.ANSWER, ALL),
+    Check(_must_be_pushed, Failure.ANSWER, AUTHORIZE),
+    Check(_must_be_signed, Failure.ANSWER, COMING_IN),
+    Check(_response_type, Failure.ANSWER, ALL),
+    Check(_response_mode, Failure.ANSWER, ALL),
+    Check(_pkce, Failure.ANSWER, ALL),
+    Check(_dpop_jkt, Failure.ANSWER, ALL),
+    Check(_prompt, Failure.ANSWER, ALL),
+    Check(_max_age, Failure.ANSWER, ALL),
+    Check(_claims, Failure.ANSWER, ALL),
+    Check(_scope, Failure.ANSWER, ALL),
 )
 
 

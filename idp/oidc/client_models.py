@@ -21,7 +21,7 @@ class InitialAccessToken(Base):
 
 
 class ClientOrigin(Base):
-    """An origin (scheme://host[:port]) of a client's redirect URIs: browsers there may read what token, userinfo and revoke answer."""
+    """An origin (scheme://host[:port]) of a client's redirect URIs: browsers there may read what cors.BY_ORIGIN answers."""
 
     __tablename__ = "oidc_client_origins"
 

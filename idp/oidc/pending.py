@@ -18,13 +18,17 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
 
-def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime) -> str | None:
-    """Keep a checked request for this browser (its secret; "" = not known yet); returns its id, None if its client has just gone."""
+def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime, pushed: str | None = None) -> str | None:
+    """Keep a checked request for this browser (its secret; "" = not known yet); returns its id, None if its client has just gone.
+
+    `pushed`: the digest under which its client pushed it.
+    """
     if not clients.hold(request.client_id):
         return None
     row = AuthorizationRequestRecord(
         id=opaque_tokens.make(),
         browser_digest=opaque_tokens.digest(browser) if browser else "",
+        pushed=pushed,
         client_id=request.client_id,
         parameters=dict(request.values),
         factors_since=since,

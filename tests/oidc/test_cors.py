@@ -1,4 +1,4 @@
-"""CORS in one place: public documents for everybody, token, userinfo and revoke for registered origins, authorize for nobody."""
+"""CORS in one place: public documents for everybody, token, userinfo, revoke and PAR for registered origins, authorize for nobody."""
 
 import pytest
 from flask import Flask
@@ -10,7 +10,7 @@ from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty
 
 MINE, FOREIGN = {"Origin": "https://rp.example"}, {"Origin": "https://evil.example"}
-CALLED = ("/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke")
+CALLED = ("/oauth2/token", "/oauth2/userinfo", "/oauth2/revoke", "/oauth2/par")
 
 
 def allowed(answer: TestResponse) -> str | None:

@@ -10,6 +10,7 @@ from idp.oidc.endpoints import (  # noqa: F401  # they register their routes
     jwks,
     logo,
     logout,
+    pushed,
     register,
     revoke,
     token,

@@ -13,7 +13,7 @@ from idp.oidc.endpoints.blueprint import blueprint
 from idp.oidc.models import ClientRecord
 
 PUBLIC = frozenset({"oidc.discovery", "oidc.authorization_server", "oidc.jwks"})
-BY_ORIGIN = frozenset({"oidc.token", "oidc.userinfo", "oidc.revoke"})
+BY_ORIGIN = frozenset({"oidc.token", "oidc.userinfo", "oidc.revoke", "oidc.par"})
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, POST",
     "Access-Control-Allow-Headers": "Authorization, DPoP, Content-Type",
