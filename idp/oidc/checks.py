@@ -108,10 +108,8 @@ def _must_be_pushed(subject: Subject) -> Fault | None:
 
 
 def _must_be_signed(subject: Subject) -> Fault | None:
-    own = subject.known.registration
     # FAPI 2.0 Message Signing §5.3.1, RFC 9101 §10.5
-    wanted = own.profile == "fapi2-message-signing" or own.require_signed_request_object
-    return Fault("invalid_request", "not_signed") if wanted and not subject.signed else None
+    return Fault("invalid_request", "not_signed") if subject.known.registration.signs_requests and not subject.signed else None
 
 
 def _response_type(subject: Subject) -> Fault | None:

@@ -181,6 +181,9 @@ class Registration(BaseModel):
         # RFC 7591 §2
         if self.jwks is not None and self.jwks_uri is not None:
             raise ValueError("jwks and jwks_uri exclude each other")
+        # nothing it sent could ever pass
+        if self.signs_requests and self.jwks is None and self.jwks_uri is None:
+            raise ValueError("signed requests need jwks or jwks_uri")
         unmet = profiles.fault(self)
         if unmet is not None:
             raise ValueError(unmet)
@@ -240,6 +243,11 @@ class Registration(BaseModel):
     def fapi(self) -> bool:
         """Whether it keeps one of the FAPI 2.0 profiles."""
         return self.profile in profiles.FAPI
+
+    @property
+    def signs_requests(self) -> bool:
+        """Whether each of its authorization requests must be signed (FAPI 2.0 Message Signing §5.3.1, RFC 9101 §10.5)."""
+        return self.require_signed_request_object or self.profile == "fapi2-message-signing"
 
     @property
     def client_algorithms(self) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from idp.settings import Settings
 from tests import people
 from tests.conftest import SECRET as PLATFORM_SECRET
 from tests.fakes import FakeClock
+from tests.fapi import Holder
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_register import allow, call, own, path_of
 from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, answer_of, body_of, claims_of, header_of
@@ -196,6 +197,12 @@ def challenge_method(walk: Walk, value: str) -> None:
     assert rp.redeem(rp.code(walk.browser(rp), code_challenge_method=value)).status_code == 200
 
 
+def dpop_alg(walk: Walk, value: str) -> None:
+    rp, holder = walk.client(), Holder(walk.clock, KEYS[value], value)
+    answer = body_of(rp.redeem(rp.code(walk.browser(rp)), {**rp.basic(), **holder.at_token()}))
+    assert holder.userinfo(walk.platform, answer["access_token"]).status_code == 200
+
+
 def prompt(walk: Walk, value: str) -> None:
     rp = walk.client()
     answer = rp.authorize(walk.browser(rp), prompt=value)
@@ -228,9 +235,34 @@ def claims_parameter(walk: Walk, value: bool) -> None:
 
 def refused_parameter(name: str, walk: Walk, value: bool) -> None:
     rp = walk.client()
-    asked = {"request": "a.b.c", "request_uri": "https://rp.example/request"}[name]
     assert value is False
-    assert answer_of(rp.authorize(walk.browser(rp), **{name: asked}))["error"] == f"{name}_not_supported"
+    assert answer_of(rp.authorize(walk.browser(rp), **{name: "https://rp.example/request"}))["error"] == f"{name}_not_supported"
+
+
+def by_pushing(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    answer = walk.called(value.removeprefix(ISSUER), rp, rp.request())
+    assert answer.status_code == 201, answer.json
+    asked = {"client_id": rp.client_id, "request_uri": body_of(answer)["request_uri"]}
+    assert "code" in answer_of(walk.browser(rp).get("/oauth2/authorize", query_string=asked, base_url=ISSUER))
+
+
+def must_push(walk: Walk, value: bool) -> None:
+    rp = walk.client()
+    assert ("error" in answer_of(rp.authorize(walk.browser(rp)))) is value
+
+
+def request_object_alg(walk: Walk, value: str) -> None:
+    rp = walk.client("private_key_jwt", value, request_object_signing_alg=value)
+    claims = {"iss": rp.client_id, "aud": ISSUER, **rp.request(state="signed")}
+    token = jws.serialize_compact({"alg": value, "kid": "k", "typ": "oauth-authz-req+jwt"}, json.dumps(claims), KEYS[value], algorithms=[value])
+    asked = {"client_id": rp.client_id, "request": token}
+    assert answer_of(walk.browser(rp).get("/oauth2/authorize", query_string=asked, base_url=ISSUER))["state"] == "signed"
+
+
+def by_request_object(walk: Walk, value: bool) -> None:
+    request_object_alg(walk, "ES256")
+    assert value is True
 
 
 def response_iss(walk: Walk, value: bool) -> None:
@@ -281,11 +313,15 @@ EXERCISES: dict[str, Exercise] = {
     "introspection_endpoint_auth_methods_supported": partial(with_token, "/oauth2/introspect"),
     "introspection_endpoint_auth_signing_alg_values_supported": partial(signed_at, "/oauth2/introspect"),
     "code_challenge_methods_supported": challenge_method,
+    "dpop_signing_alg_values_supported": dpop_alg,
     "prompt_values_supported": prompt,
     "claim_types_supported": claim_type,
     "claims_supported": claim,
     "claims_parameter_supported": claims_parameter,
-    "request_parameter_supported": partial(refused_parameter, "request"),
+    "pushed_authorization_request_endpoint": by_pushing,
+    "require_pushed_authorization_requests": must_push,
+    "request_parameter_supported": by_request_object,
+    "request_object_signing_alg_values_supported": request_object_alg,
     "request_uri_parameter_supported": partial(refused_parameter, "request_uri"),
     "authorization_response_iss_parameter_supported": response_iss,
     "authorization_signing_alg_values_supported": answer_alg,
@@ -341,9 +377,13 @@ PLANTED: dict[str, Any] = {
     "id_token_signing_alg_values_supported": "PS256",
     "token_endpoint_auth_methods_supported": "client_secret_jwt",
     "code_challenge_methods_supported": "plain",
+    "dpop_signing_alg_values_supported": "RS256",
     "prompt_values_supported": "create",
     "claims_supported": "birthdate",
-    "request_parameter_supported": True,
+    "pushed_authorization_request_endpoint": f"{ISSUER}/oauth2/revoke",
+    "require_pushed_authorization_requests": True,
+    "request_parameter_supported": False,
+    "request_object_signing_alg_values_supported": "HS256",
     "authorization_response_iss_parameter_supported": False,
     "ui_locales_supported": "fr",
 }

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from idp.oidc import pushed_requests
 from idp.oidc.authorization_request import KNOWN
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty
@@ -28,6 +29,10 @@ def test_authorize(rp: RelyingParty, beijing: Somebody, signed_in: bool, changes
     assert rp.authorize(browser, **changes).status_code < 500
     assert browser.post("/oauth2/authorize", data=rp.request(**changes), base_url=ISSUER).status_code < 500
     assert browser.get("/oauth2/logout", query_string=changes, base_url=ISSUER).status_code < 500
+    told = rp.call("par", **rp.request(**changes))
+    assert told.status_code == 201 or 400 <= told.status_code < 500
+    started = {"client_id": "rp", **changes, "request_uri": (told.json or {}).get("request_uri") or f"{pushed_requests.PREFIX}{changes.get('state')}"}
+    assert browser.get("/oauth2/authorize", query_string=started, base_url=ISSUER).status_code < 500
 
 
 @quick
@@ -48,7 +53,7 @@ def test_token(rp: RelyingParty, form: dict[str, str], header: str | None) -> No
 @quick
 @given(body=st.binary(max_size=200))
 def test_raw_bodies(rp: RelyingParty, body: bytes) -> None:
-    for path in ("/oauth2/token", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
+    for path in ("/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
         response = rp.browser().post(path, data=body, content_type="application/x-www-form-urlencoded", base_url=ISSUER)
         assert response.status_code < 500
 
@@ -65,9 +70,11 @@ def test_raw_queries(rp: RelyingParty, raw: str) -> None:
 def test_odd_values_reach_no_database_error(rp: RelyingParty, beijing: Somebody, value: str) -> None:
     for name in KNOWN:
         assert rp.authorize(rp.browser(), **{name: value}).status_code < 500
+        assert rp.call("par", **rp.request(**{name: value})).status_code < 500
     for name in TOKEN_NAMES:
         assert rp.redeem("x", None, **{name: value}).status_code < 500 if name != "code" else rp.redeem(value).status_code < 500
     for name in ("token", "token_type_hint", "client_id"):
         assert rp.call("revoke", **{"token": "x", name: value}).status_code < 500
         assert rp.call("introspect", **{"token": "x", name: value}).status_code < 500
     assert rp.browser().get(f"/oauth2/authorize/{value[:300]}", base_url=ISSUER).status_code < 500
+    assert rp.authorize(rp.browser(), request_uri=pushed_requests.PREFIX + value).status_code < 500

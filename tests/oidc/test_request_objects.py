@@ -13,8 +13,10 @@ from werkzeug.test import TestResponse
 
 from idp.adapters import Fetched
 from idp.db import session
+from idp.errors import BadInput
 from idp.oidc.authorization_request import KNOWN
 from idp.oidc.models import PushedRequest
+from idp.oidc.registration import judge
 from tests.fakes import FakeClock, FakeWeb
 from tests.fapi import KeyedParty, signed
 from tests.oidc.conftest import Somebody
@@ -265,6 +267,13 @@ def test_who_must_sign_gets_nothing_unsigned(signing: KeyedParty, platform: Flas
     assert "code" in answer_of(browser.get(waiting, base_url=ISSUER))
     # a signature is no replacement for pushing
     assert answer_of(by_value(signing, request_object(signing), beijing))["error"] == "invalid_request"
+
+
+def test_who_must_sign_needs_a_key() -> None:
+    certified = {"client_id": "x", "redirect_uris": ["https://rp.example/cb"], "require_signed_request_object": True}
+    with pytest.raises(BadInput, match="signed requests need jwks or jwks_uri"):
+        judge(certified)
+    assert judge({**certified, "jwks_uri": "https://rp.example/jwks"}).signs_requests
 
 
 @pytest.mark.spec("RFC 9101", "10.2")
