@@ -11,7 +11,8 @@ from datetime import datetime
 from urllib.parse import unquote_plus
 
 from idp import opaque_tokens
-from idp.oidc import client_assertions
+from idp.oidc import certificates, client_assertions
+from idp.oidc.certificates import Connection
 from idp.oidc.clients import Client, ClientCache
 from idp.oidc.jti import Jti
 from idp.oidc.refusal import Refused
@@ -93,7 +94,9 @@ def _assertion(form: Mapping[str, str]) -> Credentials | Refused:
     return Credentials("private_key_jwt", name, form["client_assertion"])
 
 
-def authenticate(shown: Credentials, cache: ClientCache, issuer: str, token_endpoint: str, now: datetime) -> Authenticated | Refused:
+def authenticate(
+    shown: Credentials, connection: Connection, cache: ClientCache, issuer: str, token_endpoint: str, now: datetime
+) -> Authenticated | Refused:
     """Prove the client. `token_endpoint` is a URL that compat clients may name as the audience, whatever they call (OIDC Core §9)."""
     client = cache.find(shown.client_id)
     if client is None:
@@ -101,15 +104,33 @@ def authenticate(shown: Credentials, cache: ClientCache, issuer: str, token_endp
         opaque_tokens.same(opaque_tokens.digest(shown.proof[:MAX_SECRET_CHARACTERS]), NOBODY)
         return refused("unknown", shown.client_id)
     own = client.registration
-    if shown.method != own.token_endpoint_auth_method:
+    certified = own.token_endpoint_auth_method in certificates.METHODS
+    # RFC 8705 §2: such a client says its name alone; the certificate of another client's connection is no method
+    if shown.method != ("none" if certified else own.token_endpoint_auth_method):
         return refused("method", client.client_id)
     if own.public:
         return Authenticated(client)
+    if certified:
+        reason = _certificate_fault(client, connection, now)
+        return refused(reason, client.client_id) if reason else Authenticated(client)
     if own.has_secret:
         return Authenticated(client) if _has_secret(client, shown.proof, now) else refused("secret", client.client_id)
     audiences = (issuer, token_endpoint) if own.assertion_audience == "compat" else (issuer,)
     jti = client_assertions.judge(shown.proof, client, audiences, now)
     return refused(jti, client.client_id) if isinstance(jti, str) else Authenticated(client, jti)
+
+
+def _certificate_fault(client: Client, connection: Connection, now: datetime) -> str | None:
+    """What is wrong with the client's certificate (for the audit); None if it proves the client."""
+    shown = connection.certificate
+    if shown is None:
+        return "certificate_missing"
+    if client.registration.token_endpoint_auth_method == certificates.SELF_SIGNED:
+        return None if client.has_certificate(shown.x5t, now) else "certificate_unknown"
+    # the name first: it is cheap
+    if not certificates.named(shown, client.registration):
+        return "certificate_name"
+    return None if certificates.issued(shown, connection.roots, now) else "certificate_issuer"
 
 
 def _has_secret(client: Client, secret: str, now: datetime) -> bool:

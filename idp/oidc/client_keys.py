@@ -1,18 +1,20 @@
 """The public keys of a client: judged the same whether they stand in its registration or at its `jwks_uri`, and fetched from there."""
 
+import base64
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, RSAKey
 
 from idp.adapters import Outbound, Unreachable
 from idp.db import session
-from idp.oidc import jose
+from idp.oidc import certificates, jose
 
+Found = TypeVar("Found")
 MAX_JWKS_KEYS = 10
 MIN_RSA_BITS = 2048
 MAX_KID_CHARACTERS = 200
@@ -64,12 +66,23 @@ def _named(kid: object) -> bool:
     return kid is None or (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS)
 
 
+def _certified(jwk: dict[str, Any]) -> str | None:
+    """The thumbprint of the certificate in a JWK, whatever kind of key it is for."""
+    chain = jwk.get("x5c")
+    try:
+        return certificates.thumbprint(base64.b64decode(chain[0], validate=True)) if isinstance(chain, list) and chain else None
+    except (ValueError, TypeError):
+        return None
+
+
 class Keys:
-    """Keys by kid; immutable."""
+    """Keys by kid, and the thumbprints of their certificates; immutable."""
 
     def __init__(self, jwks: Mapping[str, Any] | None) -> None:
         """The keys of a set that was judged; None = none."""
         self._known = judge(jwks) if jwks is not None else {}
+        # RFC 8705 §2.2.2: the first of `x5c` is the certificate of the key (RFC 7517 §4.7)
+        self.certificates = frozenset(filter(None, map(_certified, jwks["keys"] if jwks is not None else ())))
 
     def find(self, alg: str, kid: str | None) -> Key | None:
         """The key a token must be signed with; without `kid` only if there is just one. The key's own `alg` and `use` bind."""
@@ -98,12 +111,18 @@ class FetchedKeys:
         # what could be no token of the client's is no reason to call anybody
         if parts is None or parts.header.get("alg") not in algorithms:
             return None
+        return self._found(lambda keys: jose.verified(token, keys.find, algorithms, typ), now)
+
+    def has_certificate(self, x5t: str, now: datetime) -> bool:
+        """Whether the certificate of that thumbprint stands there; one that does not asks the client again, but seldom."""
+        return self._found(lambda keys: x5t in keys.certificates or None, now) is not None
+
+    def _found(self, look: Callable[[Keys], Found | None], now: datetime) -> Found | None:
+        """What `look` finds in the keys as they are known, or else as they have become."""
         if self._fetched_at is None or now >= self._fetched_at + FETCHED_COUNTS:
             self._fetch(now)
-        claims = jose.verified(token, self._keys.find, algorithms, typ)
-        if claims is None and self._fetch(now):
-            claims = jose.verified(token, self._keys.find, algorithms, typ)
-        return claims
+        found = look(self._keys)
+        return look(self._keys) if found is None and self._fetch(now) else found
 
     def _fetch(self, now: datetime) -> bool:
         """Ask again, unless that was done in the last 30 s; True if there may be new keys. Keys too old are dropped."""

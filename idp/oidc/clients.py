@@ -61,6 +61,10 @@ class Client:
             return self.fetched.verified(token, algorithms, typ, now)
         return jose.verified(token, self._keys.find, algorithms, typ)
 
+    def has_certificate(self, x5t: str, now: datetime) -> bool:
+        """Whether it registered the certificate of that thumbprint (RFC 8705 §2.2), by JWKS or `jwks_uri`. Not inside a transaction."""
+        return self.fetched.has_certificate(x5t, now) if self.fetched is not None else x5t in self._keys.certificates
+
 
 _MINE = ClientRecord.client_id == bindparam("client_id")
 _VERSION = select(ClientRecord.version, ClientRecord.generation, ClientRecord.disabled_at).where(_MINE)

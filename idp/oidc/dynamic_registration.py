@@ -18,7 +18,7 @@ from idp.errors import BadInput
 from idp.oidc import acr, claims_request, scopes
 from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
-from idp.oidc.registration import CLIENT_ID, SINGLE_URIS, GrantType, Registration, ResponseType, judge
+from idp.oidc.registration import CLIENT_ID, DEVICE_CODE, SINGLE_URIS, GrantType, Registration, ResponseType, judge
 
 # What an initial access token lets its clients be. `certification` is what the OpenID Foundation's suite does: no PKCE, an older audience, and
 # servers in the network of whoever runs it.
@@ -49,7 +49,6 @@ LEFT_OUT = frozenset(
 REFUSED = frozenset(
     {
         *("id_token_encrypted_response_alg", "id_token_encrypted_response_enc", "userinfo_encrypted_response_alg", "userinfo_encrypted_response_enc"),
-        *("tls_client_certificate_bound_access_tokens",),
         *("authorization_encrypted_response_alg", "authorization_encrypted_response_enc", "software_statement"),
     }
 )
@@ -91,8 +90,13 @@ def read(body: bytes) -> dict[str, Any] | Rejected:
     return {name: value for name, value in sent.items() if value is not None}
 
 
-def judged(sent: Mapping[str, Any], client_id: str, own: Mapping[str, Any], licences: Collection[str] = ()) -> Wanted | Rejected:
-    """What of the sent metadata becomes the client; `own` are the members that an operator or a policy gives, `licences` scopes of that kind."""
+def judged(
+    sent: Mapping[str, Any], client_id: str, own: Mapping[str, Any], licences: Collection[str] = (), *, device: bool = False
+) -> Wanted | Rejected:
+    """What of the sent metadata becomes the client; `own` are the members that an operator or a policy gives, `licences` scopes of that kind.
+
+    `device`: the device grant is offered.
+    """
     fault = _fault(sent)
     if fault is not None:
         return Rejected("invalid_client_metadata", fault)
@@ -104,7 +108,7 @@ def judged(sent: Mapping[str, Any], client_id: str, own: Mapping[str, Any], lice
     ):
         return Rejected("invalid_client_metadata", "too much that is unknown here")
     members = {name: value for name, value in sent.items() if name in KNOWN}
-    return _whole(_within_reach(members, licences), client_id, own, unknown)
+    return _whole(_within_reach(members, licences, device=device), client_id, own, unknown)
 
 
 def _fault(sent: Mapping[str, Any]) -> str | None:
@@ -122,7 +126,7 @@ def _fault(sent: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _within_reach(members: dict[str, Any], licences: Collection[str]) -> dict[str, Any]:
+def _within_reach(members: dict[str, Any], licences: Collection[str], *, device: bool) -> dict[str, Any]:
     """What we do not know, or give through operators only, of scopes, levels and flows is left out; the answer shows the rest (RFC 7591 §3.2.1)."""
     asked = members.pop("scope", None)
     if isinstance(asked, str):
@@ -133,6 +137,8 @@ def _within_reach(members: dict[str, Any], licences: Collection[str]) -> dict[st
     levels, known = members.get("default_acr_values"), {level.acr for level in acr.LEVELS}
     if isinstance(levels, list):
         members["default_acr_values"] = [level for level in levels if not isinstance(level, str) or level in known]
+    if not device and isinstance(members.get("grant_types"), list):
+        members["grant_types"] = [each for each in members["grant_types"] if each != DEVICE_CODE]
     return members | {name: _offered(name, members[name]) for name in FLOWS if name in members}
 
 

@@ -7,6 +7,8 @@ from idp.oidc.access_tokens import AccessToken
 from idp.oidc.clients import Client, ClientCache
 from idp.oidc.tokens import Moment
 
+# RFC 9701 §5
+JWT_TYPE = "token-introspection+jwt"
 INACTIVE: dict[str, Any] = {"active": False}
 
 

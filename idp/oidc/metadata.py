@@ -1,12 +1,13 @@
 """The discovery document (OIDC Discovery §3, RFC 8414): exactly what works, and every list whose absence would mean a default."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from idp.oidc import acr, checks, claims, profiles, scopes
 from idp.oidc.authorization_request import RESPONSE_MODES
 from idp.oidc.keys import ALGORITHMS
-from idp.oidc.registration import ASSERTION_ALGORITHMS
+from idp.oidc.registration import ASSERTION_ALGORITHMS, DEVICE_CODE
 
 AUTH_METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 ENDPOINTS = {
@@ -20,6 +21,22 @@ ENDPOINTS = {
     "end_session_endpoint": "/oauth2/logout",
 }
 REGISTRATION_PATH = "/oauth2/register"
+DEVICE_PATH = "/oauth2/device"
+
+
+# what clients call themselves, and so may call with a certificate (RFC 8705 §5); authorize is for browsers
+ALIASED = (
+    *("token_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint", "introspection_endpoint", "revocation_endpoint"),
+    "device_authorization_endpoint",
+)
+
+
+def with_certificates(told: dict[str, Any], methods: Sequence[str], base_url: str) -> dict[str, Any]:
+    """The document with mutual TLS (RFC 8705): `methods` prove clients by certificates; `base_url` is their own host, "" = there is none."""
+    lists = {name: [*told[name], *methods] for name in told if name.endswith("_endpoint_auth_methods_supported")}
+    aliases = {name: base_url + urlsplit(told[name]).path for name in ALIASED if name in told}
+    bound = {"tls_client_certificate_bound_access_tokens": True}
+    return {**told, **lists, **bound, **({"mtls_endpoint_aliases": aliases} if base_url else {})}
 
 
 def document(issuer: str, grants: Collection[str], systems: Collection[str], *, registration: bool) -> dict[str, Any]:
@@ -28,6 +45,7 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         "issuer": issuer,
         **{name: issuer + path for name, path in ENDPOINTS.items()},
         **({"registration_endpoint": issuer + REGISTRATION_PATH} if registration else {}),
+        **({"device_authorization_endpoint": issuer + DEVICE_PATH} if DEVICE_CODE in grants else {}),
         "scopes_supported": [*scopes.STANDARD, *(scopes.LICENCE + system for system in systems)],
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
@@ -41,6 +59,7 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         "revocation_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
         "introspection_endpoint_auth_methods_supported": [method for method in AUTH_METHODS if method != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),
+        "introspection_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": list(profiles.ALGORITHMS),
         "prompt_values_supported": sorted(checks.PROMPTS),

@@ -24,7 +24,7 @@ from idp.adapters import Outbound
 from idp.db import dumps
 from idp.delimited import UNPRINTABLE, controls
 from idp.errors import BadInput
-from idp.oidc import acr, client_keys, profiles, redirect_uris, scopes
+from idp.oidc import acr, certificates, client_keys, profiles, redirect_uris, scopes
 from idp.web import origin_of
 
 ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
@@ -184,7 +184,7 @@ class Registration(BaseModel):
         # nothing it sent could ever pass
         if self.signs_requests and self.jwks is None and self.jwks_uri is None:
             raise ValueError("signed requests need jwks or jwks_uri")
-        unmet = profiles.fault(self)
+        unmet = profiles.fault(self) or certificates.fault(self)
         if unmet is not None:
             raise ValueError(unmet)
         return self
@@ -196,8 +196,11 @@ class Registration(BaseModel):
             raise ValueError("pairwise subjects need redirect_uris of one host, or a sector_identifier_uri")
         if "authorization_code" in self.grant_types and not self.redirect_uris:
             raise ValueError("redirect_uris must not be empty")
-        if "authorization_code" not in self.grant_types and self.grant_types != ("client_credentials",):
-            raise ValueError("grant_types must hold authorization_code, or client_credentials alone")
+        if not {"authorization_code", DEVICE_CODE} & set(self.grant_types) and self.grant_types != ("client_credentials",):
+            raise ValueError(f"grant_types must hold authorization_code or {DEVICE_CODE}, or client_credentials alone")
+        # FAPI 2.0 Security Profile §5.3.2.1: an answer comes back to who asked
+        if self.fapi and DEVICE_CODE in self.grant_types:
+            raise ValueError(f"{self.profile} does not go with {DEVICE_CODE}")
         # RFC 6749 §4.4
         if "client_credentials" in self.grant_types and self.public:
             raise ValueError("client_credentials is only for confidential clients")

@@ -11,7 +11,7 @@ from idp import web
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput, shown
-from idp.oidc import client_addresses, client_file, clients, scopes
+from idp.oidc import certificates, client_addresses, client_file, clients, scopes
 from idp.oidc.cli.saying import as_json, json_of, say
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import Registration, judge
@@ -25,7 +25,10 @@ secret_file = click.option(
 
 
 def _known(registration: Registration) -> Registration:
-    """The registration again, if the systems it names exist."""
+    """The registration again, if the systems it names exist and nothing it relies on is switched off."""
+    missing = certificates.not_offered(registration, web.runtime().settings)
+    if missing is not None:
+        raise BadInput(missing)
     for system in sorted({*scopes.systems_of(registration.scopes), *([registration.system] if registration.system else [])}):
         if session.get(BusinessSystem, system) is None:
             raise BadInput(f"there is no business system {system!r}", field="system" if system == registration.system else "scope")

@@ -62,9 +62,9 @@ def as_json(body: dict[str, Any], status: int = 200, **headers: str) -> Response
     return response
 
 
-def as_jwt(token: str) -> Response:
+def as_jwt(token: str, content_type: str = "application/jwt") -> Response:
     """A signed answer that nobody keeps."""
-    return Response(token, 200, {"Cache-Control": "no-store", "Pragma": "no-cache"}, content_type="application/jwt")
+    return Response(token, 200, {"Cache-Control": "no-store", "Pragma": "no-cache"}, content_type=content_type)
 
 
 def refusal(no: Refused) -> Response:

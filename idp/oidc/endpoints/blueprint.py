@@ -7,6 +7,7 @@ from flask import Blueprint, current_app
 from flask.blueprints import BlueprintSetupState
 
 from idp import web
+from idp.oidc import certificates
 from idp.oidc.clients import ClientCache
 from idp.oidc.keys import KeyRing
 from idp.oidc.provider import Provider
@@ -18,7 +19,9 @@ blueprint = Blueprint("oidc", __name__)
 @blueprint.record_once
 def _provide(state: BlueprintSetupState) -> None:
     held: web.Runtime = state.app.extensions["idp"]
-    state.app.extensions["idp_oidc"] = Provider(KeyRing(held.secret), ClientCache(held.adapters.outbound))
+    state.app.extensions["idp_oidc"] = Provider(
+        KeyRing(held.secret), ClientCache(held.adapters.outbound), certificates.roots(held.settings.mtls_ca_file)
+    )
 
 
 def provider() -> Provider:

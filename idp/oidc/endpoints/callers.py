@@ -23,7 +23,9 @@ def caller(form: dict[str, str]) -> Authenticated | Refused:
     if isinstance(shown, Refused):
         return shown
     issuer = web.runtime().settings.issuer
-    found = client_authentication.authenticate(shown, provider().clients, issuer, issuer + ENDPOINTS["token_endpoint"], web.now())
+    found = client_authentication.authenticate(
+        shown, senders.connection(), provider().clients, issuer, issuer + ENDPOINTS["token_endpoint"], web.now()
+    )
     if isinstance(found, Refused) or request.path not in senders.PATHS:
         return found
     # before anything is spent: after a nonce was asked for, the same assertion may come again

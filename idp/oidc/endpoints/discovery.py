@@ -8,10 +8,10 @@ from werkzeug.wrappers import Response
 from idp import web
 from idp.db import session
 from idp.entitlements.models import BusinessSystem
-from idp.oidc import metadata
+from idp.oidc import certificates, metadata
 from idp.oidc.endpoints import documents
 from idp.oidc.endpoints.blueprint import blueprint
-from idp.oidc.provider import GRANTS
+from idp.oidc.provider import grants
 
 MAX_AGE_SECONDS = 300
 
@@ -19,7 +19,10 @@ MAX_AGE_SECONDS = 300
 def _build() -> dict[str, Any]:
     systems = session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)).all()
     settings = web.runtime().settings
-    return metadata.document(settings.issuer, GRANTS, systems, registration=settings.client_registration == "on")
+    offered = grants(device=settings.device_grant == "on")
+    told = metadata.document(settings.issuer, offered, systems, registration=settings.client_registration == "on")
+    methods = certificates.methods(settings)
+    return metadata.with_certificates(told, methods, settings.mtls_base_url) if methods else told
 
 
 @blueprint.get("/.well-known/openid-configuration")

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from idp import opaque_tokens, web
 from idp.db import session, transaction
 from idp.errors import BadInput
-from idp.oidc import client_addresses, client_lifecycle, clients, dynamic_registration
+from idp.oidc import certificates, client_addresses, client_lifecycle, clients, dynamic_registration
 from idp.oidc.dynamic_registration import OWN, POLICIES, Rejected, Wanted
 from idp.oidc.endpoints import answers
 from idp.oidc.endpoints.blueprint import blueprint
@@ -42,6 +42,10 @@ def _bearer() -> str:
     return token.strip() if scheme.lower() == "bearer" and len(token) <= MAX_TOKEN_CHARACTERS else ""
 
 
+def _device() -> bool:
+    return web.runtime().settings.device_grant == "on"
+
+
 def _unknown_token() -> Response:
     # RFC 6750 §3; the same for no token, a wrong one, another client's, a used up one
     return answers.as_json({"error": "invalid_token"}, 401, **{"WWW-Authenticate": 'Bearer realm="register", error="invalid_token"'})
@@ -63,9 +67,12 @@ def _sent() -> dict[str, Any] | Rejected:
 
 
 def _reachable(wanted: Wanted | Rejected) -> Wanted | Rejected:
-    """The metadata again, if every address in it that we would call may be called."""
+    """The metadata again, if it relies on nothing that is switched off, and every address in it that we would call may be called."""
     if isinstance(wanted, Rejected):
         return wanted
+    missing = certificates.not_offered(wanted.registration, web.runtime().settings)
+    if missing is not None:
+        return Rejected("invalid_client_metadata", missing)
     session.rollback()  # no connection is held while other servers take their time
     try:
         client_addresses.judge(wanted.registration, web.runtime().adapters.outbound)
@@ -97,7 +104,7 @@ def register() -> Response:
     if policy is None or not dynamic_registration.offered(policy, production=web.runtime().settings.production):
         return _unknown_token()
     sent, client_id = _sent(), f"c{opaque_tokens.make()}"
-    wanted = sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy]))
+    wanted = sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy], device=_device()))
     if isinstance(wanted, Rejected):
         return _rejection(wanted)
     secret = clients.make_secret() if wanted.registration.has_secret else None
@@ -149,7 +156,7 @@ def _replacement(row: ClientRecord, sent: Mapping[str, Any]) -> Wanted | Rejecte
         return Rejected("invalid_client_metadata", "client_secret: not this client's own")
     own = {name: value for name, value in row.registration.items() if name in OWN}
     licences = [scope for scope in split(row.registration.get("scope", "")) if scope.startswith(LICENCE)]
-    return dynamic_registration.judged(sent, row.client_id, own, licences)
+    return dynamic_registration.judged(sent, row.client_id, own, licences, device=_device())
 
 
 def _changed(client_id: str, token: str, sent: Mapping[str, Any]) -> Response:

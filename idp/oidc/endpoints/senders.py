@@ -1,10 +1,14 @@
 """What a request shows that tokens are bound to, and the nonce that its next proof needs (RFC 9449 §8)."""
 
+from dataclasses import replace
+
 from flask import Response, request
 
 from idp import web
-from idp.oidc import dpop
-from idp.oidc.endpoints.blueprint import blueprint
+from idp.oidc import certificates, dpop
+from idp.oidc.certificates import Connection
+from idp.oidc.endpoints import mtls
+from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.refusal import Refused
 from idp.oidc.sender import NOBODY, Sender
 
@@ -18,17 +22,30 @@ def shown(access_token: str | None = None) -> Sender | Refused:
     proof = request.headers.get("DPoP")
     if proof is None:
         return without_proof()
-    return dpop.judge(proof, dpop.Asked(request.method, _urls(), access_token, web.now(), web.runtime().secret))
+    proven = dpop.judge(proof, dpop.Asked(request.method, _urls(), access_token, web.now(), web.runtime().secret))
+    return proven if isinstance(proven, Refused) else replace(proven, x5t=without_proof().x5t)
 
 
 def without_proof() -> Sender:
     """The sender where no DPoP proof counts: what the connection itself shows."""
-    return NOBODY
+    certificate = connection().certificate
+    return Sender(x5t=certificate.x5t) if certificate is not None else NOBODY
+
+
+def connection() -> Connection:
+    """The client's certificate, as the trusted proxy hands it on (RFC 8705); it counts only at the host that asks for one."""
+    settings = web.runtime().settings
+    if not settings.client_cert_header or (settings.mtls_base_url and not mtls.here()):
+        return Connection()
+    # a header sent twice arrives as one with a comma, which no certificate has
+    sent = request.headers.get(settings.client_cert_header)
+    return Connection(certificates.read(sent, settings.client_cert_format, web.now()), provider().roots)
 
 
 def _urls() -> tuple[str, ...]:
     """What this place is called: by configuration, whatever Host the request names."""
-    return (web.runtime().settings.issuer + request.path,)
+    settings = web.runtime().settings
+    return tuple(base + request.path for base in (settings.issuer, settings.mtls_base_url) if base)
 
 
 @blueprint.after_request

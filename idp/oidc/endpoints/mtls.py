@@ -1,0 +1,29 @@
+"""The host that asks clients for certificates (RFC 8705 §5): only what clients call there themselves is answered, and nothing for browsers."""
+
+from urllib.parse import urlsplit
+
+from flask import abort, request
+
+from idp import web
+from idp.oidc.endpoints.blueprint import blueprint
+from idp.oidc.metadata import ALIASED, ENDPOINTS
+
+_PORTS = {"https": 443, "http": 80}
+
+
+def here() -> bool:
+    """Whether this request came to that host, as the proxy says."""
+    settings = web.runtime().settings
+    return bool(settings.mtls_base_url) and _place(request.host_url) == _place(settings.mtls_base_url)
+
+
+def _place(url: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or _PORTS.get(parts.scheme)
+
+
+@blueprint.before_app_request
+def _only_for_clients() -> None:
+    # a page there would ask people for certificates, and show them another address than the one they know
+    if here() and request.path not in {ENDPOINTS.get(name) for name in ALIASED}:
+        abort(404)
