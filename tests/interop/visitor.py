@@ -31,6 +31,8 @@ class Visitor:
         self.issuer, self.name, self.password = issuer, name, password
         self.session = requests.Session()
         self.seen: list[str] = []
+        # whether the person says no on the first page that lets them
+        self.refuses = False
 
     def go(self, url: str, until: str | None = None) -> Arrival:
         """Follow `url`, signing in and agreeing where asked; stops before fetching an address that starts with `until`."""
@@ -57,6 +59,8 @@ class Visitor:
         shown.feed(page.text)
         if not page.url.startswith(self.issuer) or not shown.action or page.status_code != 200:
             return "", None
+        if self.refuses and 'value="deny"' in page.text:
+            return shown.action, shown.fields | {"action": "deny"}
         if at.endswith("/password"):
             return shown.action, shown.fields | {"username": self.name, "password": self.password}
         if at.endswith("/contacts"):
