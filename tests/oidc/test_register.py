@@ -181,11 +181,36 @@ def test_what_the_certification_suite_sends_is_registered_and_told(platform: Fla
     assert again == {name: value for name, value in told.items() if not name.startswith("client_secret")}
 
 
+@pytest.mark.spec("RFC 9126", "6")
+@pytest.mark.spec("RFC 9101", "9.2")
+def test_how_requests_must_come_is_for_clients_to_say(platform: Flask) -> None:
+    sent = {
+        "request_object_signing_alg": "PS256",
+        "require_signed_request_object": True,
+        "require_pushed_authorization_requests": True,
+        "jwks_uri": "https://suite.example/jwks",
+    }
+    told = registered(platform, allow(platform), **sent)
+    assert {name: told.get(name) for name in sent} == sent
+    for odd in ({"request_object_signing_alg": "none"}, {"request_object_signing_alg": "HS256"}, {"require_signed_request_object": True}):
+        answer = call(platform, "POST", "/oauth2/register", allow(platform), {"redirect_uris": [CALLBACK], **odd})
+        assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+
+
 def test_a_public_client_has_pkce_whatever_the_policy(platform: Flask) -> None:
     told = registered(platform, allow(platform, "--policy", "certification"), token_endpoint_auth_method="none")
     assert "client_secret" not in told
     with platform.app_context():
         assert "require_pkce" not in session.get_one(ClientRecord, told["client_id"]).registration
+
+
+@pytest.mark.spec("RFC 9449", "5.2")
+def test_a_client_may_bind_itself_to_keys(platform: Flask, leave: str) -> None:
+    told = registered(platform, leave, dpop_bound_access_tokens=True, grant_types=["authorization_code"])
+    assert told["dpop_bound_access_tokens"] is True
+    form = {"grant_type": "authorization_code", "code": "x", "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+    answer = platform.test_client().post("/oauth2/token", data=form, headers=basic(told["client_id"], told["client_secret"]), base_url=ISSUER)
+    assert answer.json == {"error": "invalid_dpop_proof"}
 
 
 @pytest.mark.spec("RFC 7591", "3.2.1")
