@@ -24,6 +24,7 @@ from tests.oidc.test_fuzz_routes import JSON
 from tests.oidc.test_pushed import page, push, pushed, refused, start
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of
 
+pytestmark = pytest.mark.slow
 SIGNING: dict[str, Any] = {"profile": "fapi2-message-signing", "dpop_bound_access_tokens": True}
 KEYS: dict[str, Key] = {
     "ES256": ECKey.generate_key("P-256"),
@@ -300,7 +301,6 @@ def test_a_client_that_nobody_knows_is_a_page(keyed: KeyedParty) -> None:
         page(by_value(keyed, request_object(keyed), client_id=client_id))
 
 
-@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(changes=st.dictionaries(st.sampled_from(sorted({*KNOWN, "iss", "aud", "exp", "nbf", "iat", "jti"})), JSON, min_size=1, max_size=3))
 def test_members_of_any_types(keyed: KeyedParty, beijing: Somebody, changes: dict[str, Any]) -> None:
