@@ -82,7 +82,6 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("no typ", {"header": {"typ": None}}),
     ("no jwk", {"header": {"jwk": None}}),
     ("another key", {"header": {"jwk": P256.as_dict(private=False)}}),
-    ("private key", {"header": {"jwk": P256.as_dict(private=True)}}),
     ("empty jwk", {"header": {"jwk": {}}}),
     ("off the curve", {"header": {"jwk": {**P256.as_dict(private=False), "y": P256.as_dict(private=False)["x"]}}}),
     ("linked key", {"header": {"jku": "https://evil.example/jwks"}}),
@@ -188,7 +187,8 @@ def test_what_a_key_says_of_itself(rp: RelyingParty, beijing: Somebody, holder: 
     written = {**plain, "alg": "ES256", "key_ops": ["verify"], "ext": True, "kid": "k", "use": "sig"}
     answer = redeemed(rp, beijing.id, {**rp.basic(), **holder.at_token(header={"jwk": written})})
     assert claims_of(answer["access_token"])["cnf"] == {"jkt": holder.jkt}
-    for other in ({"use": "enc"}, {"alg": "ES384"}, {"key_ops": ["sign"]}):
+    # §4.3: above all no private key, even if it is the one that signed
+    for other in ({"use": "enc"}, {"alg": "ES384"}, {"key_ops": ["sign"]}, holder.key.as_dict(private=True), {"k": "x"}):
         refused(rp.redeem("x", {**rp.basic(), **holder.at_token(header={"jwk": {**plain, **other}})}))
 
 
