@@ -13,7 +13,7 @@ from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
 from idp.messages import absent, console, smtp
-from idp.oidc import access_tokens, backchannel, dynamic_registration, jti, logos, pending, pushed_requests
+from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
 from idp.oidc.keys import KeyRing
@@ -63,6 +63,7 @@ JOBS = (
     flow.sweep,
     captcha.sweep,
     pending.sweep,
+    devices.sweep,
     pushed_requests.sweep,
     jti.sweep,
     oidc_revocation.sweep,

@@ -73,6 +73,8 @@ class Settings(BaseSettings):
         "off", description="Dynamic registration of clients (RFC 7591), with initial access tokens only: `idp client token`."
     )
 
+    device_grant: Literal["off", "on"] = Field("off", description="Device authorization grant (RFC 8628), with the page `/device`.")
+
     # Sign-in
     captcha: Literal["always", "after_failures"] = Field(
         "always", description="When the captcha step asks for typing: always, or from the third failure on (D16)."

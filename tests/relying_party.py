@@ -63,7 +63,7 @@ class RelyingParty:
         self.redirect_uri = "https://rp.example/callback"
         defaults = {"client_id": client_id, "redirect_uris": [self.redirect_uri], "first_party": True, "id_token_signed_response_alg": "ES256"}
         self.registration = judge({**defaults, **members})
-        self.redirect_uri = self.registration.redirect_uris[0]
+        self.redirect_uri = next(iter(self.registration.redirect_uris), "")
         with app.app_context(), transaction():
             clients.add(self.registration, secret, clock.now())
 

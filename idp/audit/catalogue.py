@@ -124,6 +124,16 @@ def authorized(now: datetime, *, account_id: int, session_id: int, client_id: st
     _write("oidc.authorized", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
 
 
+def device_approved(now: datetime, *, account_id: int, session_id: int, client_id: str, scope: str) -> None:
+    """A person said yes to a device (RFC 8628)."""
+    _write("oidc.device.approved", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
+
+
+def device_denied(now: datetime, *, account_id: int, client_id: str) -> None:
+    """A person said no to a device."""
+    _write("oidc.device.denied", now, account_id=account_id, client_id=client_id)
+
+
 def consent_given(now: datetime, *, account_id: int, client_id: str, scope: str, claims: list[str]) -> None:
     """A person allowed a client these scopes and single claims; it is remembered."""
     _write("oidc.consent.given", now, account_id=account_id, client_id=client_id, detail={"scope": scope, "claims": claims})

@@ -176,12 +176,9 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
     All rows are held until the commit, so that whoever ends one at the same moment either comes first or ends this grant too.
     `consented`: the person has just said yes, which is remembered.
     """
-    connection = db_session.connection()
-    if connection.execute(_LIVE, {"session_id": person.session_id}).one_or_none() is None:
-        return SignIn()
-    client, request = subject.known, subject.request
-    if not clients.hold(client.client_id):
-        return ClientGone()
+    missing, client, request = hold(subject, person), subject.known, subject.request
+    if missing is not None:
+        return missing
     if consented:
         consents.remember(person.account_id, client.client_id, allowed.target.scopes, allowed.named, now)
     elif not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):
@@ -191,26 +188,7 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         return Answered()
     if person.touch_due and not request.silent:
         lifecycle.touch(person.session_id, now)
-    code, scope = opaque_tokens.make(), " ".join(allowed.granted)
-    values = {
-        "account_id": person.account_id,
-        "client_id": client.client_id,
-        "session_id": person.session_id,
-        "sid": lifecycle.sid_for(person.session_id, client.client_id) if client.registration.backchannel_logout_uri else None,
-        "sub": subjects.ensure(person.account_id, person.sub, client.registration),
-        "requested_scope": request.get("scope"),
-        "asked_scope": " ".join(allowed.target.scopes),
-        "scope": scope,
-        "resource": allowed.target.resource,
-        "acr": allowed.reached.level.acr,
-        "amr": list(allowed.reached.level.amr),
-        "auth_time": allowed.reached.auth_time,
-        "claims": allowed.claims,
-        "epoch": person.epoch,
-        "created_at": now,
-        "expires_at": person.session_end,
-    }
-    grant_id = connection.execute(_ADD_GRANT, values).scalar_one()
+    code, grant_id = opaque_tokens.make(), add_grant(subject, person, allowed, now)
     row = {
         "digest": opaque_tokens.digest(code),
         "grant_id": grant_id,
@@ -221,6 +199,39 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
         "dpop_jkt": request.get("dpop_jkt") or None,
         "expires_at": now + timedelta(seconds=code_seconds),
     }
-    connection.execute(_ADD_CODE, row)
+    db_session.connection().execute(_ADD_CODE, row)
+    scope = " ".join(allowed.granted)
     audit.authorized(now, account_id=person.account_id, session_id=person.session_id, client_id=client.client_id, scope=scope)
     return code
+
+
+def hold(subject: Subject, person: Person) -> SignIn | ClientGone | None:
+    """Inside a transaction, before anything else is held: session and client live and stay so until the commit; or what has just ended."""
+    if db_session.connection().execute(_LIVE, {"session_id": person.session_id}).one_or_none() is None:
+        return SignIn()
+    return None if clients.hold(subject.known.client_id) else ClientGone()
+
+
+def add_grant(subject: Subject, person: Person, allowed: Allowed, now: datetime) -> int:
+    """The grant, bound to the session, of a person and a client that are held; returns its id."""
+    client = subject.known
+    values = {
+        "account_id": person.account_id,
+        "client_id": client.client_id,
+        "session_id": person.session_id,
+        "sid": lifecycle.sid_for(person.session_id, client.client_id) if client.registration.backchannel_logout_uri else None,
+        "sub": subjects.ensure(person.account_id, person.sub, client.registration),
+        "requested_scope": subject.request.get("scope"),
+        "asked_scope": " ".join(allowed.target.scopes),
+        "scope": " ".join(allowed.granted),
+        "resource": allowed.target.resource,
+        "acr": allowed.reached.level.acr,
+        "amr": list(allowed.reached.level.amr),
+        "auth_time": allowed.reached.auth_time,
+        "claims": allowed.claims,
+        "epoch": person.epoch,
+        "created_at": now,
+        "expires_at": person.session_end,
+    }
+    grant_id: int = db_session.connection().execute(_ADD_GRANT, values).scalar_one()
+    return grant_id

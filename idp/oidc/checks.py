@@ -176,11 +176,13 @@ class Check:
 
 # "authorize": a browser brings the whole request; "par": its client pushes it; "kept": one that passed either comes back from the store
 AUTHORIZE, COMING_IN, ALL = frozenset({"authorize"}), frozenset({"authorize", "par"}), frozenset({"authorize", "par", "kept"})
+# "device": what a device asks for (RFC 8628 §3.1)
+DEVICE_TOO = ALL | {"device"}
 CHECKS = (
     Check(_client_known, Failure.PAGE, ALL),
     Check(_redirect_uri, Failure.PAGE, ALL),
     Check(_may_authorize, Failure.ANSWER, ALL),
-    Check(_well_formed, Failure.ANSWER, ALL),
+    Check(_well_formed, Failure.ANSWER, DEVICE_TOO),
     Check(_nothing_elsewhere, Failure.ANSWER, ALL),
     Check(_must_be_pushed, Failure.ANSWER, AUTHORIZE),
     Check(_must_be_signed, Failure.ANSWER, COMING_IN),
@@ -191,7 +193,7 @@ CHECKS = (
     Check(_prompt, Failure.ANSWER, ALL),
     Check(_max_age, Failure.ANSWER, ALL),
     Check(_claims, Failure.ANSWER, ALL),
-    Check(_scope, Failure.ANSWER, ALL),
+    Check(_scope, Failure.ANSWER, DEVICE_TOO),
 )
 
 

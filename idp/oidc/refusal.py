@@ -14,7 +14,7 @@ FAILURES = Rule("client_authentication", 30, 60)
 class Refused:
     """`error` and `status` go to the client; `reason` (a stable code) only to the audit; `ends_grant` ends in the same commit.
 
-    `retry_after` (seconds): too many of them, come back later.
+    `retry_after` (seconds): too many of them, come back later. `expected`: part of every flow, neither counted nor written down.
     """
 
     error: str
@@ -23,6 +23,7 @@ class Refused:
     client_id: str | None = None
     ends_grant: int | None = None
     retry_after: int | None = None
+    expected: bool = False
 
 
 def counted(no: Refused, key: str, claimed: str | None, now: datetime) -> Refused:

@@ -85,7 +85,7 @@ def settle(caller: Authenticated, plan: Plan | Refused, now: datetime, counter: 
     if caller.sender.jti is not None and not jti.spend(caller.sender.jti):
         return counted(Refused("invalid_dpop_proof", "dpop_replayed", client_id=client_id), counter, client_id, now)
     outcome = plan if isinstance(plan, Refused) else plan.commit(now)
-    if not isinstance(outcome, Refused):
+    if not isinstance(outcome, Refused) or outcome.expected:
         return outcome
     # who ends something or has spent something can do it only so often, and it is always written down
     if outcome.ends_grant is None and not caller.spends:

@@ -17,12 +17,14 @@ from werkzeug.test import TestResponse
 
 from idp.accounts.models import Account
 from idp.db import session, transaction
+from idp.oidc.registration import DEVICE_CODE
 from idp.settings import Settings
 from tests import people
 from tests.conftest import SECRET as PLATFORM_SECRET
 from tests.fakes import FakeClock
 from tests.fapi import Holder
 from tests.oidc.conftest import Somebody
+from tests.oidc.test_device import poll, say, started
 from tests.oidc.test_register import allow, call, own, path_of
 from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, answer_of, body_of, claims_of, header_of
 
@@ -150,7 +152,15 @@ def by_client_credentials(walk: Walk) -> None:
     assert claims_of(body_of(answer)["access_token"])["sub"] == rp.client_id
 
 
-GRANTS = {"authorization_code": by_code, "refresh_token": by_refresh_token, "client_credentials": by_client_credentials}
+def by_device(walk: Walk) -> None:
+    """A device asks, the person says yes, the device is told."""
+    tv = walk.client("none", redirect_uris=[], grant_types=[DEVICE_CODE])
+    codes = started(tv, scope="openid")
+    say(walk.browser(tv), codes, "allow")
+    assert poll(tv, codes).status_code == 200
+
+
+GRANTS = {DEVICE_CODE: by_device, "authorization_code": by_code, "refresh_token": by_refresh_token, "client_credentials": by_client_credentials}
 
 
 def subject_type(walk: Walk, value: str) -> None:
@@ -294,7 +304,9 @@ def backchannel(walk: Walk, value: bool) -> None:
 
 EXERCISES: dict[str, Exercise] = {
     "issuer": issuer,
-    **dict.fromkeys(("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint"), endpoint),
+    **dict.fromkeys(
+        ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint", "device_authorization_endpoint"), endpoint
+    ),
     **dict.fromkeys(("introspection_endpoint", "revocation_endpoint"), endpoint),
     "jwks_uri": jwks,
     "registration_endpoint": registration,
@@ -334,7 +346,7 @@ EXERCISES: dict[str, Exercise] = {
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """Registration is on, so that all is advertised."""
-    return Settings(data_dir=tmp_path, secret_key=PLATFORM_SECRET, database_url=database_url, client_registration="on")
+    return Settings(data_dir=tmp_path, secret_key=PLATFORM_SECRET, database_url=database_url, client_registration="on", device_grant="on")
 
 
 @pytest.fixture

@@ -1,11 +1,18 @@
 """Nothing that a client can send makes a 5xx."""
 
+from pathlib import Path
+
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from idp.oidc import pushed_requests
 from idp.oidc.authorization_request import KNOWN
+from idp.oidc.registration import DEVICE_CODE
+from idp.settings import Settings
+from tests.conftest import SECRET
+from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty
 
@@ -17,8 +24,14 @@ VALUES = st.one_of(
 )
 TOKEN_NAMES = [
     *("grant_type", "code", "redirect_uri", "code_verifier", "client_id", "client_secret"),
-    *("client_assertion", "client_assertion_type", "resource", "scope", "refresh_token", "user_activity", "token", "token_type_hint"),
+    *("client_assertion", "client_assertion_type", "resource", "scope", "refresh_token", "device_code", "user_activity", "token", "token_type_hint"),
 ]
+
+
+@pytest.fixture(name="settings")
+def everything_on(tmp_path: Path, database_url: str) -> Settings:
+    """What is off by default is walked as well."""
+    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, client_registration="on", device_grant="on")
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
@@ -53,7 +66,16 @@ def test_token(rp: RelyingParty, form: dict[str, str], header: str | None) -> No
 @quick
 @given(body=st.binary(max_size=200))
 def test_raw_bodies(rp: RelyingParty, body: bytes) -> None:
-    for path in ("/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/introspect", "/oauth2/authorize", "/oauth2/logout", "/oauth2/userinfo"):
+    for path in (
+        "/oauth2/token",
+        "/oauth2/par",
+        "/oauth2/revoke",
+        "/oauth2/introspect",
+        "/oauth2/device",
+        "/oauth2/authorize",
+        "/oauth2/logout",
+        "/oauth2/userinfo",
+    ):
         response = rp.browser().post(path, data=body, content_type="application/x-www-form-urlencoded", base_url=ISSUER)
         assert response.status_code < 500
 
@@ -67,12 +89,17 @@ def test_raw_queries(rp: RelyingParty, raw: str) -> None:
 
 @pytest.mark.store
 @pytest.mark.parametrize("value", ["\x00", "é" * 600, "x" * 3000, "\ud7ff", "𝕏" * 400, "'", '"', "\\", "%s", "{}"])
-def test_odd_values_reach_no_database_error(rp: RelyingParty, beijing: Somebody, value: str) -> None:
+def test_odd_values_reach_no_database_error(rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody, value: str) -> None:
+    device = RelyingParty(platform, clock, "device", grant_types=[DEVICE_CODE])
     for name in KNOWN:
         assert rp.authorize(rp.browser(), **{name: value}).status_code < 500
         assert rp.call("par", **rp.request(**{name: value})).status_code < 500
     for name in TOKEN_NAMES:
         assert rp.redeem("x", None, **{name: value}).status_code < 500 if name != "code" else rp.redeem(value).status_code < 500
+    for name in ("scope", "resource", "client_id"):
+        assert device.call("device", **{"scope": "openid", name: value}).status_code < 500
+    assert device.call("token", grant_type=DEVICE_CODE, device_code=value).status_code < 500
+    assert rp.browser(beijing.id).get("/device", query_string={"user_code": value}, base_url=ISSUER).status_code < 500
     for name in ("token", "token_type_hint", "client_id"):
         assert rp.call("revoke", **{"token": "x", name: value}).status_code < 500
         assert rp.call("introspect", **{"token": "x", name: value}).status_code < 500

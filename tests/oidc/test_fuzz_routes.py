@@ -22,6 +22,8 @@ from werkzeug.test import TestResponse
 from idp import errors
 from idp.oidc.authorization_request import KNOWN
 from idp.oidc.registration import Registration, judge
+from idp.settings import Settings
+from tests.conftest import SECRET
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_client_authentication import KEY, by
@@ -119,6 +121,12 @@ class Here:
         answer = self.browser.open(path, method=method, base_url=ISSUER, **more)
         assert answer.status_code < 500, f"{method} {path}"
         return answer
+
+
+@pytest.fixture(name="settings")
+def everything_on(tmp_path: Path, database_url: str) -> Settings:
+    """What is off by default is walked as well."""
+    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, client_registration="on", device_grant="on")
 
 
 @pytest.fixture

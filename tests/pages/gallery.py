@@ -71,6 +71,7 @@ CONSENT = {
     "seal": "s",
     "request_id": "r",
 }
+DEVICE = {**CONSENT, "user_code": "BCDF-GHJK", "standard": ["openid", "profile"], "systems": ["出口许可证"], "reasons": []}
 PERSON = {"username": people.NAME, "enterprise": LONG, "enterprise_en": ""}
 ALLOWED = Thing(
     client_id="a", name="<i>甲</i>系统", standard=["openid", "email"], systems=["出口许可证"], at=START, start_url="https://rp.example/start"
@@ -79,6 +80,12 @@ STATES |= {
     "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
     "consents": ("oidc/consents", {"person": PERSON, "allowed": [ALLOWED, Thing(**{**vars(ALLOWED), "client_id": "b", "start_url": ""})]}),
     "consents-none": ("oidc/consents", {"person": PERSON, "allowed": []}),
+    "device": ("oidc/device", {"user_code": "", "errors": []}),
+    "device-wrong": ("oidc/device", {"user_code": "<b>甲", "errors": [Refusal("device_code", "user_code")]}),
+    "device-confirm": ("oidc/device_confirm", {**DEVICE, "allowed": True}),
+    "device-closed": ("oidc/device_confirm", {**DEVICE, "allowed": False, "reasons": ["key_revoked"]}),
+    "device-allowed": ("oidc/device_done", {"outcome": "allowed"}),
+    "device-denied": ("oidc/device_done", {"outcome": "denied"}),
     "signed-out-faulty": ("signin/signed_out", {"faulty": True}),
     "no-right": ("oidc/no_right", {"client_name": "出口许可证系统", "request_id": "r", "reasons": ["key_revoked"]}),
     "no-right-twice": ("oidc/no_right", {"client_name": LONG, "request_id": "r", "reasons": ["awaiting_proof", "not_approved"]}),

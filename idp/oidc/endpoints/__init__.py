@@ -5,6 +5,8 @@ from idp.oidc.endpoints import (  # noqa: F401  # they register their routes
     consent,
     consents,
     cors,
+    device,
+    device_page,
     discovery,
     introspect,
     jwks,

@@ -27,7 +27,7 @@ def _asked(arrived: Arrival, who: authorization.Person | None) -> authorization.
     return decision if isinstance(decision, authorization.Allowed) else None
 
 
-def _seal(arrived: Arrival, who: authorization.Person, asked: authorization.Allowed) -> str:
+def seal(arrived: Arrival, who: authorization.Person, asked: authorization.Allowed) -> str:
     """Ties a yes to who saw the page, and to what it showed: since then somebody else may have signed in, or the client got a wider registration."""
     own = arrived.subject.known.registration
     about = (own.name("zh-CN"), own.name("en"), own.policy_uri, own.tos_uri, own.first_party, logos.address(own))
@@ -69,7 +69,7 @@ def consent(request_id: str) -> Answer:
         systems=names(scopes.systems_of(asked)),
         host=urlsplit(arrived.subject.request.redirect_uri).netloc,
         username=session.get_one(Account, who.account_id).canonical_name,
-        seal=_seal(arrived, who, allowed),
+        seal=seal(arrived, who, allowed),
     )
 
 
@@ -88,5 +88,5 @@ def consent_post(request_id: str) -> BaseResponse | Answer:
     who = person(arrived.subject.known)
     asked = _asked(arrived, who)
     # what is judged here is issued: `arrived` is not read again
-    seen = who is not None and asked is not None and opaque_tokens.same(_seal(arrived, who, asked), request.form.get("seal", ""))
+    seen = who is not None and asked is not None and opaque_tokens.same(seal(arrived, who, asked), request.form.get("seal", ""))
     return proceed(arrived, consented=seen)

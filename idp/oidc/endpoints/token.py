@@ -10,7 +10,7 @@ from idp.oidc import tokens
 from idp.oidc.client_authentication import Authenticated
 from idp.oidc.endpoints import answers, body, callers
 from idp.oidc.endpoints.blueprint import blueprint, moment
-from idp.oidc.provider import GRANTS
+from idp.oidc.provider import grants
 from idp.oidc.refusal import Refused
 
 
@@ -32,8 +32,9 @@ def _plan(form: dict[str, str], caller: Authenticated) -> tokens.Plan | Refused:
     grant_type, client = form.get("grant_type"), caller.client
     if not grant_type:
         return Refused("invalid_request", "grant_type_missing", client_id=client.client_id)
-    if grant_type not in GRANTS:
+    offered = grants(device=web.runtime().settings.device_grant == "on")
+    if grant_type not in offered:
         return Refused("unsupported_grant_type", "grant_type", client_id=client.client_id)
     if grant_type not in client.registration.grant_types:
         return Refused("unauthorized_client", "grant_type", client_id=client.client_id)
-    return GRANTS[grant_type](form, caller, moment())
+    return offered[grant_type](form, caller, moment())

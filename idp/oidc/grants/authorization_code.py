@@ -6,22 +6,21 @@ was bound to  7 the grant lives  8 resource  9 rights now  10 sign in memory
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import Update, bindparam, select, update
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
-from idp.db import session, spend_once
-from idp.oidc import grant_facts, refresh_tokens, sender, tokens
+from idp.db import session
+from idp.oidc import grant_facts, sender, tokens
 from idp.oidc.client_authentication import Authenticated
 from idp.oidc.clients import Client
+from idp.oidc.grants import redemption
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.oidc.refusal import Refused
-from idp.oidc.sender import Confirmation
 
 MAX_CODE_CHARACTERS = 256
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
@@ -34,41 +33,7 @@ _FIND = grant_facts.with_holder(
 )
 
 
-@dataclass(frozen=True)
-class Redemption:
-    """A code ready to be redeemed. `refresh` is the refresh token that comes with it, until `refresh_until`; None if the client gets none."""
-
-    code_digest: str
-    client_id: str
-    grant_id: int
-    account_id: int
-    scope: str
-    scope_changed: bool
-    cnf: Confirmation
-    refresh: str | None
-    refresh_until: datetime
-    body: dict[str, Any]
-
-    def commit(self, now: datetime) -> dict[str, Any] | Refused:
-        """Spend the code, once; hand out, if the grant still lives."""
-        mine = (AuthorizationCode.digest == self.code_digest, AuthorizationCode.client_id == self.client_id)
-        unspent = (AuthorizationCode.spent_at.is_(None), AuthorizationCode.expires_at > now)
-        if not spend_once(update(AuthorizationCode).where(*mine, *unspent).values(spent_at=now)):
-            # somebody was faster with the same code: RFC 6749 §4.1.2
-            return Refused("invalid_grant", "code_replayed", client_id=self.client_id, ends_grant=self.grant_id)
-        if not grant_facts.still_lives(self.grant_id):
-            return Refused("invalid_grant", "grant_over", client_id=self.client_id)
-        if self.scope_changed or self.cnf:
-            session.execute(update(Grant).where(Grant.id == self.grant_id).values(scope=self.scope, cnf=self.cnf))
-        audit.tokens_issued(now, account_id=self.account_id, client_id=self.client_id, grant_id=self.grant_id, scope=self.scope)
-        if self.refresh is None:
-            return self.body
-        of = {"grant_id": self.grant_id, "client_id": self.client_id, "issued_at": now, "expires_at": self.refresh_until}
-        refresh_tokens.add(self.refresh, of)
-        return {**self.body, "refresh_token": self.refresh}
-
-
-def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> Redemption | Refused:
+def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> redemption.Redemption | Refused:
     """What redeeming this code would answer, signed already; or the refusal."""
     client, cnf = caller.client, sender.confirmation(caller.client.registration, caller.sender)
     if isinstance(cnf, Refused):
@@ -80,7 +45,7 @@ def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> R
     refused = _shown(row, client, at) or _proven(row, form, caller) or _live(row, form, client, at)
     if refused is not None or row is None:
         return refused or _no("code_unknown", client)
-    return _redemption(row, client, at, cnf)
+    return redemption.ready(row, client, at, cnf, partial(_spend, row, client), nonce=row.nonce)
 
 
 def _no(reason: str, client: Client, ends_grant: int | None = None) -> Refused:
@@ -128,23 +93,6 @@ def _live(row: Any, form: Mapping[str, str], client: Client, at: tokens.Moment) 
     return None
 
 
-def _redemption(row: Any, client: Client, at: tokens.Moment, cnf: Confirmation) -> Redemption | Refused:
-    # 9
-    left = grant_facts.worth_now(row, client, at.today)
-    if left is None:
-        return _no("licence_gone", client, row.grant_id)
-    # 10
-    scope = " ".join(left)
-    return Redemption(
-        code_digest=row.digest,
-        client_id=client.client_id,
-        grant_id=row.grant_id,
-        account_id=row.account_id,
-        scope=scope,
-        scope_changed=scope != row.scope,
-        cnf=cnf,
-        # whatever the scope: `offline_access` is not spoken here
-        refresh=opaque_tokens.make() if "refresh_token" in client.registration.grant_types else None,
-        refresh_until=min(at.now + at.refresh_life, row.expires_at),
-        body=tokens.sign(row, left, client, row.nonce, at, cnf),
-    )
+def _spend(row: Any, client: Client, now: datetime) -> Update:
+    mine = (AuthorizationCode.digest == row.digest, AuthorizationCode.client_id == client.client_id)
+    return update(AuthorizationCode).where(*mine, AuthorizationCode.spent_at.is_(None), AuthorizationCode.expires_at > now).values(spent_at=now)
