@@ -83,7 +83,7 @@ def _times(claims: Mapping[str, Any], client: Client, now: float) -> str | None:
     expires, begins = jose.number(claims.get("exp")), jose.number(claims.get("nbf"))
     if expires is None or begins is None:
         return "exp" if expires is None else "nbf"
-    if begins < now - MAX_AGE_SECONDS - SKEW_SECONDS:
+    if begins < now - MAX_AGE_SECONDS:
         return "nbf"
     return "exp" if expires - begins > MAX_LIFE_SECONDS else None
 

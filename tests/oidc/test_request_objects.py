@@ -232,6 +232,7 @@ def _timed(rp: KeyedParty, changes: dict[str, int | None], good: bool) -> None:
     ("changes", "good"),
     [
         *(({"exp": None}, False), ({"nbf": None}, False), ({"nbf": 0, "exp": 3600}, True), ({"nbf": 0, "exp": 3601}, False)),
+        *(({"nbf": -3630, "exp": -40}, False), ({"nbf": -3590, "exp": -20}, True)),
         *(({"nbf": -3000, "exp": 300}, True), ({"nbf": -3661, "exp": -59}, False), ({"nbf": -3601, "exp": 300}, False)),
         *(({"nbf": 8}, True), ({"nbf": 62}, False), ({"nbf": 8, "exp": 3608}, True)),
     ],
