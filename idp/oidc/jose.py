@@ -16,8 +16,9 @@ from joserfc.util import urlsafe_b64decode
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
 # a request object (RFC 9101) may carry a whole `claims` parameter
 MAX_TOKEN_CHARACTERS = 16384
-# the thumbprints (RFC 7515 §4.1.7) only repeat which key it was; many clients send them and we find the key by `kid`
 HEADER_MEMBERS = {"alg", "kid", "typ", "x5t", "x5t#S256"}
+# what brings a key along, or changes what was signed or how it is read (RFC 7515 §4.1, RFC 7797)
+REFUSED_MEMBERS = {"jwk", "jku", "x5u", "x5c", "crit", "b64", "cty"}
 KeyFinder = Callable[[str, str | None], Key | None]
 
 
@@ -46,16 +47,17 @@ def _member(segment: str) -> dict[str, Any] | None:
 def peek(token: str, objects: Collection[str] = ()) -> Parts | None:
     """The two JSON objects of a compact token; None if it is too long or malformed.
 
-    Only HEADER_MEMBERS may stand in the header: an embedded or linked key, `crit` and `b64` are refused before anything else
-    looks at them (CVE-2024-37568, CVE-2025-59420, CVE-2026-28802). `objects`: members that this kind of token has beside, each an object.
+    An embedded or linked key, `crit` and `b64` are refused before anything else looks at them (CVE-2024-37568, CVE-2025-59420,
+    CVE-2026-28802); members that nobody knows are ignored (RFC 7515 §4). `objects`: members that this kind of token has beside, each an object.
     """
     if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii() or token.count(".") != 2:
         return None
     header, payload, _signature = token.split(".")
     protected, claims = _member(header), _member(payload)
-    if protected is None or claims is None or not set(protected) <= HEADER_MEMBERS.union(objects):
+    if protected is None or claims is None or REFUSED_MEMBERS.difference(objects) & set(protected):
         return None
-    typed = all(isinstance(value, dict if name in objects else str) for name, value in protected.items())
+    kinds = {**dict.fromkeys(HEADER_MEMBERS, str), **dict.fromkeys(objects, dict)}
+    typed = all(isinstance(protected[name], kind) for name, kind in kinds.items() if name in protected)
     return Parts(protected, claims) if typed else None
 
 
@@ -72,7 +74,8 @@ def verified(
     if key is None:
         return None
     try:
-        jws.deserialize_compact(token, key, registry=(_WithObjects if objects else jws.JWSRegistry)(algorithms=[parts.header["alg"]]))
+        registry = (_WithObjects if objects else jws.JWSRegistry)(algorithms=[parts.header["alg"]], strict_check_header=False)
+        jws.deserialize_compact(token, key, registry=registry)
     except (JoseError, ValueError, TypeError):
         return None
     return parts.claims
