@@ -96,7 +96,7 @@ def authority(common_name: str = "CA", **more: Any) -> Certified:
     return make(name_of(common_name), ca=True, **more)
 
 
-def around_now() -> dict[str, datetime]:
+def around_now() -> dict[str, Any]:
     """Times for certificates that real servers judge."""
     now = datetime.now(UTC)
     return {"start": now - DAY, "end": now + DAY}

@@ -57,6 +57,11 @@ class Platform:
 
     @property
     def issuer(self) -> str:
+        """Where people and clients find it: here, unless a proxy stands before it."""
+        return self.more.get("IDP_ISSUER", self.upstream)
+
+    @property
+    def upstream(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
@@ -115,7 +120,7 @@ class Platform:
         server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(self.port)]
         threads = ["--workers", "1", "--blocking-threads", "4", "--log-level", "warning", "--no-ws"]
         with running(Child("platform", [*server, *threads, "idp.wsgi:app"], self.environment())) as child:
-            wait_until_up(child, f"{self.issuer}/.well-known/openid-configuration", f"127.0.0.1:{self.port}", threading.Event())
+            wait_until_up(child, f"{self.upstream}/.well-known/openid-configuration", f"127.0.0.1:{self.port}", threading.Event())
             with running(Child("worker", [sys.executable, "-m", "idp.worker"], self.environment())):
                 yield self
 

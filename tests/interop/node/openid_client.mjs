@@ -27,6 +27,7 @@ const METHODS = {
   client_secret_post: (given) => oidc.ClientSecretPost(given.secret),
   private_key_jwt: () => oidc.PrivateKeyJwt(signing(), edDSA),
   tls_client_auth: () => oidc.TlsClientAuth(),
+  self_signed_tls_client_auth: () => oidc.TlsClientAuth(),
   none: () => oidc.None(),
 }
 
