@@ -87,14 +87,8 @@ def settle(caller: Authenticated, plan: Plan | Refused, now: datetime, counter: 
     outcome = plan if isinstance(plan, Refused) else plan.commit(now)
     if not isinstance(outcome, Refused) or outcome.expected:
         return outcome
-    # who ends something or has spent something can do it only so often, and it is always written down
-    if outcome.ends_grant is None and not caller.spends:
-        return counted(outcome, counter, outcome.client_id, now)
-    return _refuse(outcome, now)
-
-
-def _refuse(no: Refused, now: datetime) -> Refused:
-    audit.client_refused(now, client_id=no.client_id, reason=no.reason)
-    if no.ends_grant is not None:
-        revocation.end_grant(no.ends_grant, no.reason, now)
-    return no
+    # what ends a grant happens once, and is always written down; all else anybody who holds a spent code, or a key of its own, can repeat
+    if outcome.ends_grant is not None and revocation.end_grant(outcome.ends_grant, outcome.reason, now):
+        audit.client_refused(now, client_id=outcome.client_id, reason=outcome.reason)
+        return outcome
+    return counted(outcome, counter, outcome.client_id, now)

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +14,13 @@ from werkzeug.test import TestResponse
 
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
+from idp.limits import LimitWindow
 from idp.oidc import clients, jose
 from idp.oidc.models import ClientRecord, Grant
 from tests.fakes import FakeClock
+from tests.fapi import Holder
 from tests.oidc.conftest import Somebody
-from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty
+from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, body_of
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +109,46 @@ def test_a_public_clients_name_does_not_flood_the_audit(platform: Flask, clock: 
     with platform.app_context():
         assert session.query(Grant).one().end_reason == "code_replayed"
         assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 31
+
+
+@pytest.mark.store
+def test_what_is_over_already_does_not_flood_the_audit(public: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    """A spent code, and a rotated refresh token, shown again and again."""
+    code = public.code(public.browser(beijing.id))
+    old = body_of(public.redeem(code))["refresh_token"]
+    public.refresh(old)
+    clock.advance(seconds=11)
+    assert [public.refresh(old).status_code for _ in range(2)] == [400] * 2
+    assert [public.redeem(code).status_code for _ in range(31)] == [400] * 29 + [429] * 2
+    assert public.refresh(old).status_code == 429
+    with platform.app_context():
+        # the one that ended the grant, and those that were counted
+        assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 1 + 30
+        assert session.query(AuditEvent).filter_by(event="oidc.grant.ended").count() == 1
+
+
+def test_proofs_of_ones_own_are_no_way_to_flood_the_audit(public: RelyingParty, platform: Flask, clock: FakeClock) -> None:
+    holder = Holder(clock, KEY)
+    form = {**FORM, "client_id": "public"}
+    assert [public.token(form, holder.at_token()).status_code for _ in range(32)] == [400] * 30 + [429] * 2
+    with platform.app_context():
+        assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 30
+
+
+@pytest.mark.store
+def test_new_names_do_not_flood_the_audit(rp: RelyingParty, platform: Flask, beijing: Somebody) -> None:
+    ways: list[Callable[[int], TestResponse]] = [
+        lambda n: rp.token({**FORM, "client_id": f"victim-{n}"}, {}),
+        lambda n: rp.token(FORM, basic(f"victim-{n}", "x")),
+        lambda n: rp.token({**FORM, "client_id": f"victim-{n}"}, rp.basic()),
+    ]
+    answers = [ways[n % 3](n) for n in range(130)]
+    assert [answer.status_code for answer in answers] == [401] * 120 + [429] * 10
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    with platform.app_context():
+        assert session.query(AuditEvent).filter_by(event="oidc.client.refused").count() == 120
+        assert session.query(LimitWindow).count() == 121
+    assert rp.redeem(rp.code(rp.browser(beijing.id))).status_code == 200
 
 
 def test_guessing_is_slowed_down_but_the_client_stays_in(rp: RelyingParty, beijing: Somebody) -> None:

@@ -41,7 +41,7 @@ def turned_away(no: Refused) -> Response:
     # what could be no client's id does not belong into the audit
     claimed = no.client_id if no.client_id and CLIENT_ID.match(no.client_id) else None
     with transaction():
-        return answers.refusal(counted(no, _counter(no.client_id), claimed, web.now()))
+        return answers.refusal(counted(no, _counter(no.client_id), claimed, web.now(), web.caller_network()))
 
 
 def _counter(client_id: str | None) -> str:
