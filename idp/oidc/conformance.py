@@ -27,10 +27,11 @@ SYSTEM = "mech_electrical"
 
 def registrations(base: str) -> list[Registration]:
     """The clients; `base` is the suite's address of one alias, e.g. https://localhost.emobix.co.uk:8443/test/a/licence-idp."""
-    return [judge({**_members(base), "client_id": client_id, "token_endpoint_auth_method": method}) for client_id, method in CLIENTS.items()]
+    return [judge({**members(base), "client_id": client_id, "token_endpoint_auth_method": method}) for client_id, method in CLIENTS.items()]
 
 
-def _members(base: str) -> dict[str, Any]:
+def members(base: str) -> dict[str, Any]:
+    """What all clients of the suite have."""
     return {
         "client_name": "OpenID conformance suite",
         # the suite's second client answers with a query of its own
@@ -45,14 +46,15 @@ def _members(base: str) -> dict[str, Any]:
     }
 
 
-def register(registration: Registration, secret: str, now: datetime) -> None:
-    """Make the client what it must be, with this secret alone (inside a transaction)."""
+def register(registration: Registration, secret: str | None, now: datetime) -> None:
+    """Make the client what it must be, with this secret alone or without any (inside a transaction)."""
     row = session.get(ClientRecord, registration.client_id, with_for_update=True)
     if row is None:
         clients.add(registration, secret, now)
         return
     clients.update(row, registration, None, now)
-    clients.set_secret(row, secret, now, clients.NO_OVERLAP)
+    if secret is not None:
+        clients.set_secret(row, secret, now, clients.NO_OVERLAP)
 
 
 def person(password_hash: str, now: datetime) -> None:
