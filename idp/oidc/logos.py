@@ -3,15 +3,11 @@
 An address of a stranger in our pages would be a beacon. The outbox calls it: nobody waits for another's server, and a dead one holds up nobody.
 """
 
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from io import BytesIO
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
 from sqlalchemy import bindparam, select
 
 from idp.adapters import Fetched, Outbound, Unreachable
@@ -19,17 +15,12 @@ from idp.audit import catalogue as audit
 from idp.db import session, transaction
 from idp.oidc.client_models import ClientLogo
 from idp.oidc.models import ClientRecord
+from idp.oidc.pictures import MAX_BYTES, Unfit, drawn_apart
 from idp.oidc.registration import Registration, judge
 from idp.outbox import queue
 from idp.outbox.queue import Handler
 
 LOGO = "oidc_client_logo"
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-MAX_BYTES = 256 * 1024
-# of the sent picture: what is judged before anything is unpacked
-MAX_PIXELS = 4 * 1024 * 1024
-# of ours, on each side
-SIDE = 256
 # between two calls for one client, so that changing itself makes it no call more
 GAP = timedelta(seconds=30)
 # no answer now may be one later; every other reason stays
@@ -39,13 +30,6 @@ PASSING_STATUS = frozenset({408, 425, 429})
 
 class NotAnsweredError(OSError):
     """The server has no answer at present; the outbox tries again."""
-
-
-@dataclass(frozen=True)
-class Unfit:
-    """No logo; `reason` is a stable code: the reasons of Unreachable that stay, status, format, pixels, picture."""
-
-    reason: str
 
 
 def follow(registration: Registration, now: datetime) -> None:
@@ -78,7 +62,7 @@ def fetch(outbound: Outbound, clock: Callable[[], datetime]) -> Handler:
         if registration is None:  # off, gone, or it shows another one by now
             return
         found = _fetched(registration.reached_by(outbound), uri)
-        png = found if isinstance(found, Unfit) else drawn(found)
+        png = found if isinstance(found, Unfit) else drawn_apart(found)
         with transaction():
             _keep(client_id, uri, png, clock())
 
@@ -105,36 +89,6 @@ def _fetched(outbound: Outbound, uri: str) -> bytes | Unfit:
         raise NotAnsweredError(f"the logo's server answered {answer.status}")
     # redirects are not followed
     return answer.body if answer.status == 200 else Unfit("status")
-
-
-def drawn(sent: bytes) -> bytes | Unfit:
-    """The picture as a PNG of ours, at most SIDE × SIDE, with nothing in it but pixels; what it is, its bytes say, not its server."""
-    size = _webp_size(sent)
-    if len(sent) > MAX_BYTES or (size is not None and size[0] * size[1] > MAX_PIXELS):
-        return Unfit("size" if len(sent) > MAX_BYTES else "pixels")
-    try:
-        with Image.open(BytesIO(sent), formats=FORMATS) as picture:
-            # the header alone was read: a bomb is never unpacked
-            if picture.width * picture.height > MAX_PIXELS:
-                return Unfit("pixels")
-            own = picture.convert("RGBA")
-        own.thumbnail((SIDE, SIDE))
-        own.info.clear()
-        out = BytesIO()
-        own.save(out, "PNG")
-    except UnidentifiedImageError:
-        return Unfit("format")
-    except Exception:  # noqa: BLE001  # decoders raise whatever they stumble on, and the worker must live
-        return Unfit("picture")
-    return out.getvalue()
-
-
-def _webp_size(sent: bytes) -> tuple[int, int] | None:
-    """Width and height that an extended WebP names, whose decoder makes its canvas as soon as it is opened (RFC 9649 §2.7)."""
-    if sent[:4] != b"RIFF" or sent[8:16] != b"WEBPVP8X" or len(sent) < 30:
-        return None
-    width, high, height, top = struct.unpack("<HBHB", sent[24:30])
-    return (width | high << 16) + 1, (height | top << 16) + 1
 
 
 def _keep(client_id: str, uri: str, png: bytes | Unfit, now: datetime) -> None:

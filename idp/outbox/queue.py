@@ -3,12 +3,12 @@
 Items of one lane go to one receiver: one at a time, and when it fails, the whole lane rests.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import String, cast, delete, func, select, update
+from sqlalchemy import String, cast, delete, func, or_, select, tuple_, update
 
 from idp.audit import catalogue as audit
 from idp.db import session
@@ -43,8 +43,8 @@ def forget(kind: str, lane: str) -> None:
     session.execute(waiting, execution_options={"synchronize_session": False})
 
 
-def claim(now: datetime, most: int = 20, *, laned: bool | None = None) -> list[Claimed]:
-    """Take what is due, one item a lane; another worker at once takes other items. `laned`: only items with a lane, only those without.
+def claim(now: datetime, most: int, kinds: Collection[str], under_way: Collection[Claimed] = ()) -> list[Claimed]:
+    """Take what is due of these kinds, one item a lane and none of a lane that is under way; another worker at once takes other items.
 
     A worker that dies gives its items back when the lease ends.
     """
@@ -53,8 +53,9 @@ def claim(now: datetime, most: int = 20, *, laned: bool | None = None) -> list[C
         partition_by=(OutboxItem.kind, OutboxItem.lane.is_(None), func.coalesce(OutboxItem.lane, cast(OutboxItem.id, String))),
         order_by=(OutboxItem.tries, OutboxItem.due_at, OutboxItem.id),
     )
-    turns = select(OutboxItem.id, turn.label("turn")).where(OutboxItem.due_at <= now)
-    turns = turns if laned is None else turns.where(OutboxItem.lane.is_not(None) if laned else OutboxItem.lane.is_(None))
+    busy = [(item.kind, item.lane) for item in under_way if item.lane is not None]
+    free = or_(OutboxItem.lane.is_(None), tuple_(OutboxItem.kind, OutboxItem.lane).not_in(busy))
+    turns = select(OutboxItem.id, turn.label("turn")).where(OutboxItem.due_at <= now, OutboxItem.kind.in_(list(kinds)), free)
     first = turns.subquery()
     # `due_at` once more: PostgreSQL judges only this level again after another worker's commit
     due = select(OutboxItem).where(OutboxItem.due_at <= now, OutboxItem.id.in_(select(first.c.id).where(first.c.turn == 1)))

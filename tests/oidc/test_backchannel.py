@@ -140,7 +140,7 @@ def test_a_worker_that_died_before_the_delivery_loses_nothing(
     rp.tokens(rp.browser(beijing.id))
     end_every_session(platform, clock)
     with platform.app_context(), transaction():
-        assert len(queue.claim(clock.now())) == 1
+        assert len(queue.claim(clock.now(), 20, [backchannel.LOGOUT_TOKEN])) == 1
     # here it was killed
     assert work(platform) == 0
     clock.advance(minutes=5)

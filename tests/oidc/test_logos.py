@@ -1,24 +1,16 @@
 """Logos: fetched by the worker alone, judged by their bytes, drawn anew, served from here; nothing that a client's server says breaks anything."""
 
-import struct
-import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from hypothesis import given
-from hypothesis import settings as settings_of
-from hypothesis import strategies as st
-from PIL import Image
 
 from idp.adapters import Fetched, Unreachable
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.oidc import logos
 from idp.oidc.client_models import ClientLogo
-from idp.oidc.logos import Unfit, drawn
 from idp.outbox import queue
 from idp.outbox.models import OutboxItem
 from idp.settings import Settings
@@ -28,32 +20,12 @@ from tests.fakes import FakeClock, FakeWeb
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_backchannel import work
 from tests.oidc.test_consent import page
+from tests.oidc.test_pictures import bomb, picture
 from tests.oidc.test_register import allow, call, own, path_of, register, registered
 from tests.relying_party import ISSUER, RelyingParty
 
 LOGO = "https://rp.example/logo"
 PATH = "/oauth2/clients/rp/logo.png"
-
-
-def picture(kind: str = "PNG", size: tuple[int, int] = (600, 300), mode: str = "RGB", **how: Any) -> bytes:
-    out = BytesIO()
-    Image.new(mode, size, "red" if mode != "1" else 1).save(out, kind, **how)
-    return out.getvalue()
-
-
-def bomb() -> bytes:
-    """A PNG of 60,000 × 60,000 pixels in few bytes."""
-    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(100_000))), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in parts)
-
-
-def wide_canvas() -> bytes:
-    """An animated WebP that names a canvas of 16,384 × 16,384."""
-    sent = bytearray(picture("WEBP", (8, 8), save_all=True, append_images=[Image.new("RGB", (8, 8))]))
-    assert sent[12:16] == b"VP8X"
-    sent[24:30] = b"\xff\x3f\x00" * 2
-    return bytes(sent)
 
 
 @pytest.fixture
@@ -80,83 +52,6 @@ def told(platform: Flask) -> list[tuple[str, Any]]:
 def waiting(platform: Flask) -> int:
     with platform.app_context():
         return session.query(OutboxItem).filter_by(kind=logos.LOGO).count()
-
-
-# --- what is drawn ----------------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-@pytest.mark.parametrize("size", [(600, 300), (1, 1), (2000, 3), (256, 256)])
-def test_pictures_become_small_pngs_of_ours(kind: str, size: tuple[int, int]) -> None:
-    png = drawn(picture(kind, size))
-    assert isinstance(png, bytes)
-    with Image.open(BytesIO(png)) as again:
-        assert (again.format, again.mode) == ("PNG", "RGBA")
-        assert max(again.size) <= 256
-        assert again.size == size or max(again.size) == 256
-
-
-def test_nothing_but_pixels_is_kept() -> None:
-    comment, profile = b"<script>alert(1)</script>", b"p" * 200
-    for sent in (picture("JPEG", comment=comment, icc_profile=profile), picture("GIF", comment=comment), picture("PNG", icc_profile=profile)):
-        png = drawn(sent)
-        assert isinstance(png, bytes)
-        assert {png[at + 4 : at + 8] for at in _chunks(png)} == {b"IHDR", b"IDAT", b"IEND"}
-
-
-def _chunks(png: bytes) -> list[int]:
-    at, found = 8, []
-    while at < len(png):
-        found.append(at)
-        at += 12 + int(struct.unpack(">I", png[at : at + 4])[0])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("sent", "reason"),
-    [
-        (b"", "format"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "format"),
-        (b"<!doctype html><script>alert(1)</script>", "format"),
-        (b"%PDF-1.7", "format"),
-        (picture("BMP", (20, 10)), "format"),
-        (picture("TIFF", (20, 10)), "format"),
-        (picture("ICO", (16, 16)), "format"),
-        (picture()[:200], "picture"),
-        (picture("JPEG")[:600], "picture"),
-        (b"\x89PNG\r\n\x1a\n" + b"\x00" * 100, "format"),
-        (bomb(), "pixels"),
-        (wide_canvas(), "pixels"),
-        (picture(size=(2049, 2048)), "pixels"),
-        (picture("GIF", (60_000, 100)), "pixels"),
-        (picture() + b"\x00" * logos.MAX_BYTES, "size"),
-    ],
-)
-def test_everything_else_is_refused(sent: bytes, reason: str) -> None:
-    found = drawn(sent)
-    assert isinstance(found, Unfit)
-    # Pillow itself may stop a bomb before we do
-    assert found.reason in {reason, "picture"} if reason in ("pixels", "format") else found.reason == reason
-
-
-def test_a_bomb_is_never_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unpacked(*_: object) -> None:
-        raise AssertionError("unpacked")
-
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", unpacked)
-    for sent in (picture(size=(2049, 2048)), picture("GIF", (60_000, 100)), picture("JPEG", (2049, 2048)), wide_canvas()):
-        assert drawn(sent) == Unfit("pixels")
-
-
-@pytest.mark.slow
-@settings_of(max_examples=400, deadline=None)
-@given(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=8), st.data())
-def test_no_bytes_kill_the_worker(kind: str, changes: list[tuple[int, int]], data: st.DataObject) -> None:
-    sent = bytearray(picture(kind, (40, 30), "P" if kind == "GIF" else "RGB"))
-    for place, value in changes:
-        sent[place % len(sent)] = value
-    found = drawn(bytes(sent[: data.draw(st.integers(0, len(sent)))]))
-    assert isinstance(found, bytes | Unfit)
 
 
 # --- its life ---------------------------------------------------------------------------------------------------------------------------------

@@ -1,14 +1,18 @@
+import signal
 import threading
+from queue import Queue
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from idp import worker
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
+from idp.oidc import backchannel
 from idp.outbox import queue
 from idp.outbox.models import OutboxItem
-from idp.worker import deliver
+from idp.worker import Deliveries, deliver
 from tests.fakes import START, FakeClock
 
 ITEMS = 40
@@ -61,7 +65,7 @@ def test_a_rolled_back_change_sends_nothing(context: Flask) -> None:
 
 def test_a_worker_that_died_gives_its_item_back(one: None, context: Flask, clock: FakeClock) -> None:
     with transaction():
-        assert len(queue.claim(START)) == 1
+        assert len(queue.claim(START, 20, ["letter"])) == 1
     seen: list[object] = []
     assert deliver(context, {"letter": seen.append}) == 0
     clock.advance(minutes=5)
@@ -80,7 +84,7 @@ def test_two_workers_never_take_the_same_item(app: Flask) -> None:
         with app.app_context():
             for _ in range(ITEMS):
                 with transaction():
-                    claimed = queue.claim(START, most=3)
+                    claimed = queue.claim(START, 3, ["letter"])
                 taken.extend(item.id for item in claimed)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -122,25 +126,111 @@ def test_a_dead_receiver_holds_up_nobody_else(context: Flask, clock: FakeClock) 
     assert sorted(tries_left(context)) == [0] * 58 + [1] * 2
 
 
-def test_letters_and_tokens_are_claimed_apart(context: Flask) -> None:
+def test_each_kind_is_claimed_apart(context: Flask) -> None:
     crowd()
     seen: list[dict[str, str]] = []
-    both = {"token": seen.append, "letter": seen.append}
-    assert deliver(context, both, laned=False) == 1
+    assert deliver(context, {"letter": seen.append}) == 1
     assert seen == [{"to": "person"}]
-    assert deliver(context, both, laned=True) == 2
+    assert deliver(context, {"token": seen.append}) == 2
 
 
-def test_a_receiver_that_hangs_does_not_stop_the_batch(context: Flask) -> None:
-    crowd()
-    reached = threading.Event()
+class Receivers:
+    """Receivers of which some answer only when they are let; who was reached waits to be asked for."""
 
-    def handle(payload: dict[str, str]) -> None:
-        if payload["to"] == "dead":
-            # waits for the healthy one, which was claimed after it
-            assert reached.wait(5)
-            raise OSError("time")
-        reached.set()
+    def __init__(self) -> None:
+        self.let = threading.Event()
+        self.reached: Queue[str] = Queue()
 
-    assert deliver(context, {"token": handle}, laned=True) == 2
-    assert len(tries_left(context)) == 61
+    def __call__(self, payload: dict[str, str]) -> None:
+        self.reached.put(payload["to"])
+        if payload["to"].startswith("slow"):
+            assert self.let.wait(10)
+
+    def next(self, count: int = 1) -> list[str]:
+        return sorted(self.reached.get(timeout=10) for _ in range(count))
+
+
+def tell(*lanes: str) -> None:
+    with transaction():
+        for lane in lanes:
+            queue.enqueue("token", {"to": lane}, START, lane=lane)
+
+
+@pytest.mark.store
+def test_who_is_slow_keeps_only_its_own_lane(context: Flask) -> None:
+    receivers = Receivers()
+    tell("slow", "slow", "quick")
+    with Deliveries(context, {"token": receivers}, 4) as deliveries:
+        try:
+            assert deliveries.start() == 2
+            assert receivers.next(2) == ["quick", "slow"]
+            # what comes later does not wait for the batch before it, and a lane that is under way is left alone
+            tell("quick", "other")
+            while not deliveries.start():
+                deliveries.wait(10)
+            assert set(receivers.next(2)) == {"quick", "other"}
+            assert receivers.reached.empty()
+        finally:
+            receivers.let.set()
+        while deliveries.wait(10):
+            pass
+        assert deliveries.start() == 1
+    assert receivers.next() == ["slow"]
+    assert tries_left(context) == []
+
+
+def test_no_more_is_claimed_than_there_are_threads(context: Flask) -> None:
+    receivers = Receivers()
+    tell("slow1", "slow2", "slow3")
+    with Deliveries(context, {"token": receivers}, 2) as deliveries:
+        try:
+            assert deliveries.start() == 2
+            receivers.next(2)
+            assert deliveries.start() == 0
+            assert sorted(tries_left(context)) == [0, 1, 1]
+        finally:
+            receivers.let.set()
+
+
+@pytest.mark.slow
+@pytest.mark.store
+def test_twenty_slow_receivers_of_logout_tokens_hold_up_nobody(context: Flask) -> None:
+    receivers = Receivers()
+    slow = [f"slow{n}" for n in range(20)]
+    tell(*slow, "quick")
+    with Deliveries(context, {"token": receivers}, worker.THREADS_OF[backchannel.LOGOUT_TOKEN]) as deliveries:
+        try:
+            assert deliveries.start() == 21
+            assert receivers.next(21) == sorted([*slow, "quick"])
+        finally:
+            receivers.let.set()
+
+
+def test_the_worker_keeps_every_kind_apart(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logo that takes its time holds up no logout token: `main` gives each kind threads of its own."""
+    receivers, done = Receivers(), threading.Event()
+    with app.app_context():
+        tell("quick")
+        with transaction():
+            for n in range(20):
+                queue.enqueue("picture", {"to": f"slow{n}"}, START, lane=f"slow{n}")
+
+    def until_the_token_left(*_: object) -> int:
+        while receivers.reached.get(timeout=10) != "quick":
+            pass
+        done.set()
+        receivers.let.set()
+        # the worker's own way to end
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(worker, "create_app", lambda: app)
+    monkeypatch.setattr(worker, "handlers", lambda *_: {"picture": receivers, "token": receivers})
+    monkeypatch.setattr(worker, "run_once", until_the_token_left)
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        worker.main()
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+    assert done.is_set()
