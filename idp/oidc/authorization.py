@@ -126,8 +126,9 @@ def decide(subject: Subject, at: Situation) -> Decision:
 
 
 def _means_another(subject: Subject, person: Person, hinted: str | None) -> bool:
-    meant = [*([hinted] if hinted is not None else []), *subject.claims.subjects]
-    return any(sub != person.sub for sub in meant)
+    meant = [*([(hinted,)] if hinted is not None else []), *subject.claims.subjects]
+    # whom the client has no name for yet is nobody it could mean
+    return bool(meant) and not (person.sub and all(person.sub in names for names in meant))
 
 
 def agreed(subject: Subject, allowed: Allowed, before: consents.Agreed) -> bool:

@@ -26,9 +26,10 @@ class ClaimsRequest:
     userinfo: Mapping[str, Wish] = field(default_factory=dict)
 
     @property
-    def subjects(self) -> tuple[Any, ...]:
-        """Who the request is about, if it says so (OIDC Core §5.5.1)."""
-        return tuple(value for place in (self.id_token, self.userinfo) for value in place.get("sub", Wish()).values)
+    def subjects(self) -> tuple[tuple[Any, ...], ...]:
+        """Who the request is about, if it says so (OIDC Core §5.5.1): for each place that says it the names of which any will do."""
+        wishes = [place["sub"] for place in (self.id_token, self.userinfo) if "sub" in place]
+        return tuple(wish.values for wish in wishes if wish.values)
 
     @property
     def acr(self) -> Wish:

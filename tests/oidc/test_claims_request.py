@@ -155,6 +155,24 @@ def test_the_subject_that_is_meant(rp: RelyingParty, beijing: Somebody, shanghai
         assert answer_of(rp.authorize(mine, claims=strange, prompt="none"))["error"] == "login_required"
 
 
+@pytest.mark.spec("OIDC Core", "5.5.1")
+@pytest.mark.parametrize("place", ["id_token", "userinfo"])
+def test_of_several_subjects_any_will_do(rp: RelyingParty, beijing: Somebody, shanghai: Somebody, place: str) -> None:
+    mine = rp.browser(beijing.id)
+    for values in ([beijing.sub, "x"], ["x", beijing.sub], [1, None, {}, beijing.sub], []):
+        assert "code" in answer_of(rp.authorize(mine, claims=json.dumps({place: {"sub": {"values": values}}}), prompt="none"))
+    for values in ([shanghai.sub, "x"], ["x"], [1, None, {}, ""], [[beijing.sub]]):
+        answer = answer_of(rp.authorize(mine, claims=json.dumps({place: {"sub": {"values": values}}}), prompt="none"))
+        assert answer["error"] == "login_required"
+
+
+@pytest.mark.spec("OIDC Core", "5.5.1")
+def test_both_places_have_to_be_met(rp: RelyingParty, beijing: Somebody, shanghai: Somebody) -> None:
+    both = {"id_token": {"sub": {"value": beijing.sub}}, "userinfo": {"sub": {"value": shanghai.sub}}}
+    for somebody in (beijing, shanghai):
+        assert answer_of(rp.authorize(rp.browser(somebody.id), claims=json.dumps(both), scope="openid", prompt="none"))["error"] == "login_required"
+
+
 @pytest.mark.spec("OIDC Core", "3.1.2.1")
 def test_hints_and_wishes_about_pages_are_tolerated(rp: RelyingParty, beijing: Somebody) -> None:
     browser = rp.browser(beijing.id)

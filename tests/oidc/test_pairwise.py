@@ -68,6 +68,15 @@ def test_before_the_first_time_no_hint_fits(rp: RelyingParty, platform: Flask, b
         assert session.query(PairwiseSubject).count() == 1
 
 
+@pytest.mark.spec("OIDC Core", "5.5.1")
+def test_before_the_first_time_an_empty_name_means_nobody(rp: RelyingParty, platform: Flask, beijing: Somebody) -> None:
+    browser = rp.browser(beijing.id)
+    for asked in ('{"id_token":{"sub":{"value":""}}}', '{"userinfo":{"sub":{"values":["","x"]}}}'):
+        assert answer_of(rp.authorize(browser, prompt="none", claims=asked))["error"] == "login_required"
+    with platform.app_context():
+        assert session.query(PairwiseSubject).count() == 0
+
+
 @pytest.mark.store
 def test_eight_first_times_at_once_make_one_name(rp: RelyingParty, platform: Flask, beijing: Somebody) -> None:
     gate, names = threading.Barrier(8), []
