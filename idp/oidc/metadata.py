@@ -29,6 +29,7 @@ ALIASED = (
     *("token_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint", "introspection_endpoint", "revocation_endpoint"),
     "device_authorization_endpoint",
 )
+ALIASED_PATHS = frozenset({**ENDPOINTS, "device_authorization_endpoint": DEVICE_PATH}[name] for name in ALIASED)
 
 
 def with_certificates(told: dict[str, Any], methods: Sequence[str], base_url: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from idp.db import session, transaction
 from idp.oidc.registration import DEVICE_CODE
 from idp.settings import Settings
 from tests import people
+from tests.certificates import Certified, authority, make, name_of
 from tests.conftest import SECRET as PLATFORM_SECRET
 from tests.fakes import FakeClock
 from tests.fapi import Holder
@@ -37,6 +38,14 @@ KEYS: dict[str, Key] = {
     "PS256": RSAKey.generate_key(2048),
 }
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MTLS = "http://localhost:8443"
+CA, ALONE = authority(), make(name_of("alone"))
+LEAF = make(name_of("walker"), CA)
+# what a client of the method shows, and how it is registered
+CERTIFIED: dict[str, tuple[Certified, dict[str, Any]]] = {
+    "tls_client_auth": (LEAF, {"tls_client_auth_subject_dn": LEAF.certificate.subject.rfc4514_string()}),
+    "self_signed_tls_client_auth": (ALONE, {"jwks": {"keys": [ALONE.jwk()]}}),
+}
 EKEY_SYSTEMS = ["export", "import", "auto_import", "dual_use", "agri_quota", "fertiliser_quota", "textile_origin"]
 
 
@@ -54,6 +63,7 @@ class Walk:
         self.made += 1
         if method == "private_key_jwt":
             members |= {"jwks": {"keys": [{**KEYS[alg].as_dict(private=False), "kid": "k"}]}, "token_endpoint_auth_signing_alg": alg}
+        members |= CERTIFIED[method][1] if method in CERTIFIED else {}
         secret = SECRET if method.startswith("client_secret") else None
         return RelyingParty(self.platform, self.clock, f"walker-{self.made}", secret, token_endpoint_auth_method=method, **members)
 
@@ -62,7 +72,7 @@ class Walk:
 
     def called(self, path: str, rp: RelyingParty, form: dict[str, str], alg: str = "ES256") -> TestResponse:
         """A request to an endpoint that clients call, proven by the client's own method."""
-        method, headers = rp.registration.token_endpoint_auth_method, {}
+        method, headers, base = rp.registration.token_endpoint_auth_method, {}, ISSUER
         if method == "client_secret_basic":
             headers = rp.basic()
         elif method == "client_secret_post":
@@ -71,7 +81,9 @@ class Walk:
             form = form | {"client_assertion_type": ASSERTION, "client_assertion": self._assertion(rp.client_id, alg)}
         else:
             form = form | {"client_id": rp.client_id}
-        return self.platform.test_client().post(path, data=form, headers=headers, base_url=ISSUER)
+        if method in CERTIFIED:
+            headers, base = {"Client-Cert": CERTIFIED[method][0].rfc9440}, MTLS
+        return self.platform.test_client().post(path, data=form, headers=headers, base_url=base)
 
     def _assertion(self, client_id: str, alg: str) -> str:
         now = int(self.clock.now().timestamp())
@@ -288,6 +300,27 @@ def answer_alg(walk: Walk, value: str) -> None:
     assert header_of(answer)["alg"] == value
 
 
+def introspection_alg(walk: Walk, value: str) -> None:
+    rp = walk.client(introspection_signed_response_alg=value)
+    asked = {**rp.basic(), "Accept": "application/token-introspection+jwt"}
+    answer = walk.platform.test_client().post("/oauth2/introspect", data={"token": "unknown"}, headers=asked, base_url=ISSUER)
+    assert header_of(answer.get_data(as_text=True))["alg"] == value
+
+
+def bound_to_certificates(walk: Walk, value: bool) -> None:
+    rp = walk.client("tls_client_auth", tls_client_certificate_bound_access_tokens=True)
+    assert ("x5t#S256" in claims_of(walk.redeemed(rp)["access_token"])["cnf"]) is value
+
+
+def aliases(walk: Walk, value: dict[str, str]) -> None:
+    """Each is a place that knows clients by their certificates, on a host of its own; and leads to what its name says."""
+    for name, url in value.items():
+        assert url == walk.document[name].replace(ISSUER, MTLS)
+        answer = walk.platform.test_client().post(url.removeprefix(MTLS), headers={"Client-Cert": LEAF.rfc9440}, base_url=MTLS)
+        assert answer.status_code in (400, 401)
+    assert "authorization_endpoint" not in value
+
+
 def ui_locale(walk: Walk, value: str) -> None:
     rp = walk.client()
     browser = rp.browser()
@@ -337,6 +370,9 @@ EXERCISES: dict[str, Exercise] = {
     "request_uri_parameter_supported": partial(refused_parameter, "request_uri"),
     "authorization_response_iss_parameter_supported": response_iss,
     "authorization_signing_alg_values_supported": answer_alg,
+    "introspection_signing_alg_values_supported": introspection_alg,
+    "tls_client_certificate_bound_access_tokens": bound_to_certificates,
+    "mtls_endpoint_aliases": aliases,
     "ui_locales_supported": ui_locale,
     "backchannel_logout_supported": backchannel,
     "backchannel_logout_session_supported": backchannel,
@@ -345,8 +381,11 @@ EXERCISES: dict[str, Exercise] = {
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    """Registration is on, so that all is advertised."""
-    return Settings(data_dir=tmp_path, secret_key=PLATFORM_SECRET, database_url=database_url, client_registration="on", device_grant="on")
+    """Everything is on, so that all is advertised."""
+    file = tmp_path / "ca.pem"
+    file.write_bytes(CA.pem)
+    on: dict[str, Any] = {"client_registration": "on", "device_grant": "on", "trusted_proxy": ("127.0.0.1",), "client_cert_header": "Client-Cert"}
+    return Settings(data_dir=tmp_path, secret_key=PLATFORM_SECRET, database_url=database_url, mtls_base_url=MTLS, mtls_ca_file=file, **on)
 
 
 @pytest.fixture
@@ -398,6 +437,9 @@ PLANTED: dict[str, Any] = {
     "request_object_signing_alg_values_supported": "HS256",
     "authorization_response_iss_parameter_supported": False,
     "ui_locales_supported": "fr",
+    "introspection_signing_alg_values_supported": "PS256",
+    "tls_client_certificate_bound_access_tokens": False,
+    "mtls_endpoint_aliases": {"token_endpoint": f"{MTLS}/oauth2/elsewhere"},
 }
 
 

@@ -6,7 +6,7 @@ from flask import abort, request
 
 from idp import web
 from idp.oidc.endpoints.blueprint import blueprint
-from idp.oidc.metadata import ALIASED, ENDPOINTS
+from idp.oidc.metadata import ALIASED_PATHS
 
 _PORTS = {"https": 443, "http": 80}
 
@@ -25,5 +25,5 @@ def _place(url: str) -> tuple[str | None, int | None]:
 @blueprint.before_app_request
 def _only_for_clients() -> None:
     # a page there would ask people for certificates, and show them another address than the one they know
-    if here() and request.path not in {ENDPOINTS.get(name) for name in ALIASED}:
+    if here() and request.path not in ALIASED_PATHS:
         abort(404)
