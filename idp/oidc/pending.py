@@ -1,6 +1,7 @@
 """Authorization requests that wait on the server: for the sign-in, the consent, or their own GET after a cross-site POST."""
 
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -39,12 +40,12 @@ def store(request: AuthorizationRequest, browser: str, since: datetime | None, n
     return row.id
 
 
-def find(request_id: str, browser: str, now: datetime) -> AuthorizationRequestRecord | Refusal:
-    """The stored request, if it is in time and this browser's, or nobody's yet."""
+def find(request_id: str, browsers: Collection[str], now: datetime) -> AuthorizationRequestRecord | Refusal:
+    """The stored request, if it is in time and this browser's (its secrets, see signin.browser), or nobody's yet."""
     row = session.get(AuthorizationRequestRecord, request_id) if _ID.match(request_id) else None
     if row is None:
         return "unknown"
-    if row.browser_digest and not opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser)):
+    if row.browser_digest and not any(opaque_tokens.same(row.browser_digest, opaque_tokens.digest(each)) for each in browsers):
         return "other_browser"
     return row if now < row.expires_at else "expired"
 
@@ -56,16 +57,16 @@ def bind(request_id: str, browser: str) -> bool:
 
 
 def store_logout(parameters: dict[str, str], now: datetime) -> str:
-    """Keep a sign-out request until its own GET; returns its id."""
+    """Keep what a sign-out request has proven until its own GET; returns its id."""
     row = LogoutRequestRecord(id=opaque_tokens.make(), parameters=parameters, expires_at=now + LIFE)
     session.add(row)
     return row.id
 
 
-def find_logout(request_id: str, now: datetime) -> dict[str, str]:
-    """What was posted; empty if it is unknown or too old, which then only means that nothing is known about it."""
+def find_logout(request_id: str, now: datetime) -> dict[str, str] | None:
+    """What a posted request had proven; None if it is unknown or too old."""
     row = session.get(LogoutRequestRecord, request_id) if _ID.match(request_id) else None
-    return dict(row.parameters) if row is not None and now < row.expires_at else {}
+    return dict(row.parameters) if row is not None and now < row.expires_at else None
 
 
 def sweep(now: datetime) -> None:

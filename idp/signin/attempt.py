@@ -92,9 +92,11 @@ def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings
     subjects = lockout.subjects(accounts, typed.name, secret)
     asked = asks_captcha(row, caller.network, settings, now) or lockout.recent_failures(subjects, caller, now) >= CAPTCHA_FROM_FAILURE - 1
     # R60: single use; a missing answer is a wrong one
-    if asked and not captcha.check(typed.captcha_id, row.id, typed.captcha, secret, now):
-        flow.record(row, failures=max(row.facts.get("failures", 0), CAPTCHA_FROM_FAILURE - 1))
-        return Refusal("captcha_wrong", "captcha")
+    if asked and not _spared(row, typed):
+        if not captcha.check(typed.captcha_id, row.id, typed.captcha, secret, now):
+            flow.record(row, failures=max(row.facts.get("failures", 0), CAPTCHA_FROM_FAILURE - 1))
+            return Refusal("captcha_wrong", "captcha")
+        flow.record(row, captcha=typed.captcha_id)
     # threats F: a lock looks the same for names that nobody has; the password is not looked at
     locked = lockout.charge(subjects, caller, numbers(settings), now)
     if locked:
@@ -104,6 +106,13 @@ def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings
     if _too_long(typed, settings):
         return refused(row, Admitted([], subjects), caller, settings, now)
     return Admitted(credentials.load(accounts), subjects)
+
+
+def _spared(row: SignInTransaction, typed: Typed) -> bool:
+    """Once: a double submit brings the captcha that was answered just now (`flow.again`)."""
+    answered = row.facts.get("spared")
+    flow.record(row, spared=None)
+    return answered is not None and answered == typed.captcha_id
 
 
 def _only(accounts: Sequence[Account]) -> int | None:
@@ -135,10 +144,10 @@ def _unchanged(proofs: Sequence[Proof]) -> list[tuple[Account, Proof]]:
 
 
 def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, right: Right, settings: Settings, now: datetime) -> Refusal | None:
-    """The password was right: remember it in the transaction. Refusal = the account may not be used, and its owner may know why (D15)."""
-    # another request of this sign-in was first: its result stands
-    if not flow.hold(row, steps.password_needed, now):
-        return None
+    """The password was right: remember it in the transaction, which is held and needs one.
+
+    Refusal = the account may not be used, and its owner may know why (D15).
+    """
     owned = _unchanged(right.proofs)
     if not owned:
         return refused(row, admitted, caller, settings, now)

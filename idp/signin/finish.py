@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from idp.accounts.models import Account
@@ -13,8 +13,6 @@ from idp.signin import flow
 from idp.signin.flow import Step
 from idp.signin.models import SignInTransaction
 
-# A double submit may lose the first answer's cookie; for this long the same browser gets it again (R84).
-REPEAT = timedelta(seconds=60)
 OnEnd = Callable[[Any, datetime], None]
 
 
@@ -54,18 +52,8 @@ def _session(row: SignInTransaction, account: Account, present_id: int | None, a
     factors = {"password": datetime.fromisoformat(row.facts["password_at"])}
     present = session.get(Session, present_id) if present_id is not None else None
     if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
-        flow.record(row, session_id=present.id)
         return lifecycle.renew(present, account.epoch, factors, now)
     if present is not None:
         lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
-    started, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds)
-    flow.record(row, session_id=started.id)
+    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds)
     return secret
-
-
-def repeat(row: SignInTransaction, now: datetime) -> str | None:
-    """A completed transaction whose browser has no session: the same session under a new secret, within a minute; else None."""
-    present = session.get(Session, row.facts.get("session_id") or 0)
-    if present is None or present.ended_at is not None or row.completed_at is None or now - row.completed_at >= REPEAT:
-        return None
-    return lifecycle.renew(present, present.epoch, {}, now)

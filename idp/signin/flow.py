@@ -4,8 +4,8 @@ A transaction belongs to one browser; its facts are all that steps may read. Rul
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,36 +38,61 @@ class Caller:
     form_action: list[str] = field(default_factory=list)
 
 
+# how long a double submit may come after the first
+REPEAT = timedelta(seconds=60)
 # what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 def begin(browser: str, caller: Caller, now: datetime, life_seconds: int) -> str:
     """Open a transaction for this browser (its secret id); returns the transaction's id. Always asks for every factor anew."""
-    row = SignInTransaction(
-        id=opaque_tokens.make(),
-        browser_digest=opaque_tokens.digest(browser),
-        return_to=caller.return_to,
-        cancel_to=caller.cancel_to,
-        client_name=caller.client_name,
-        policy_uri=caller.policy_uri,
-        tos_uri=caller.tos_uri,
-        logo=caller.logo,
-        login_hint=caller.login_hint,
-        form_action=caller.form_action,
-        facts={},
-        created_at=now,
-        expires_at=now + timedelta(seconds=life_seconds),
-    )
+    return _add(browser, caller, now, timedelta(seconds=life_seconds)).id
+
+
+def _add(browser: str, caller: Caller, now: datetime, life: timedelta, **facts: Any) -> SignInTransaction:
+    mine = {"id": opaque_tokens.make(), "browser_digest": opaque_tokens.digest(browser)}
+    row = SignInTransaction(**mine, **asdict(caller), facts=facts, created_at=now, expires_at=now + life)
     session.add(row)
-    return row.id
+    return row
 
 
-def find(transaction_id: str, browser: str) -> SignInTransaction | None:
-    """The transaction, if it is this browser's. A completed or expired one is found too: it leads on."""
+def find(transaction_id: str, browsers: Collection[str]) -> SignInTransaction | None:
+    """The transaction, if it is this browser's (its secrets, see browser.py). A completed or expired one is found too."""
     row = session.get(SignInTransaction, transaction_id) if _ID.match(transaction_id) else None
-    mine = row is not None and opaque_tokens.same(row.browser_digest, opaque_tokens.digest(browser))
-    return row if mine else None
+    return row if row is not None and _among(row.browser_digest, browsers) else None
+
+
+def find_begun(transaction_id: str, browsers: Collection[str]) -> SignInTransaction | None:
+    """One that this browser has only begun: somebody has proven themselves in it since, and the answer did not come here (`hand_over`)."""
+    row = session.get(SignInTransaction, transaction_id) if _ID.match(transaction_id) else None
+    return row if row is not None and _among(row.facts.get("begun_by", ""), browsers) else None
+
+
+def _among(digest: str, browsers: Collection[str]) -> bool:
+    return any(opaque_tokens.same(digest, opaque_tokens.digest(each)) for each in browsers)
+
+
+def hand_over(row: SignInTransaction, browser: str) -> None:
+    """Bind a transaction that is held to the secret that only the answer to the right password tells (threats H, session fixation).
+
+    Whoever knows the secret before, and the address, has nothing of what was proven.
+    """
+    record(row, begun_by=row.browser_digest)
+    row.browser_digest = opaque_tokens.digest(browser)
+
+
+def again(row: SignInTransaction, browser: str, now: datetime) -> SignInTransaction:
+    """A second transaction like this one, for a password that comes again after it was right once: a proof of its own, a sign-in of its own (R84).
+
+    Within REPEAT the first such password needs no new captcha if it brings the one that was answered.
+    """
+    session.flush()
+    session.refresh(row, with_for_update=True)
+    caller = Caller(**{each.name: getattr(row, each.name) for each in fields(Caller)})
+    at, spared = row.facts.get("password_at"), row.facts.get("captcha")
+    soon = at is not None and now - datetime.fromisoformat(at) < REPEAT
+    record(row, captcha=None)
+    return _add(browser, caller, now, row.expires_at - row.created_at, **({"spared": spared} if soon and spared else {}))
 
 
 def hold(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> bool:

@@ -56,6 +56,7 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "told": ("signin/told", {"code": "enterprise_cancelled"}),
     "told-disabled": ("signin/told", {"code": "account_disabled"}),
     "expired": ("signin/expired", {"restart_url": "/login", "cancel_to": "/cancel"}),
+    "finished": ("signin/finished", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "signout": ("signin/signout", {}),
     "signed-out": ("signin/signed_out", {}),
     "error": ("error", {"code": "http_500", "status": 500, "request_id": "0a1b2c3d4e"}),

@@ -101,21 +101,106 @@ def test_counters_and_devices_are_swept(app: Flask, person: Person, beijing: int
         assert session.scalar(select(func.count()).select_from(PasswordFailures)) == 0
 
 
+def value(person: Person, name: str) -> str | None:
+    cookie = person.client.get_cookie(name, domain=HOST)
+    return cookie.value if cookie else None
+
+
+def with_cookie(app: Flask, browser: str | None) -> Person:
+    """Somebody who has the cookie of a browser, from before."""
+    other = Person(app)
+    other.client.set_cookie("browser", browser or "", domain=HOST)
+    return other
+
+
 @pytest.mark.requirement("R84")
-def test_a_repeated_answer_brings_a_device_cookie_too(app: Flask, person: Person, beijing: int) -> None:
+@pytest.mark.parametrize("lost", [("session", "device"), ("session", "device", "browser")])
+def test_a_double_submit_of_the_password_signs_in_even_if_the_first_answer_got_lost(
+    app: Flask, person: Person, beijing: int, lost: tuple[str, ...]
+) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    other = Person(app)
+    other.open("/login")
+    before = value(other, "browser")
+    action, fields = other.prepare(username=NAME, password=NEW)
+    other.client.post(action, data=fields)
+    for name in lost:
+        other.client.delete_cookie(name, domain=HOST)
+    if "browser" in lost:
+        other.client.set_cookie("browser", before or "", domain=HOST)
+    assert other.client.post(action, data=fields, follow_redirects=True).request.path == "/hall"
+    with app.app_context():
+        assert session.get(KnownDevice, (beijing, opaque_tokens.digest(value(other, "device") or ""))) is not None
+
+
+def test_a_double_submit_spares_its_captcha_once_and_only_soon(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    for seconds, tries in ((0, (303, 422)), (61, (422,))):
+        other = Person(app)
+        other.open("/login")
+        action, fields = other.prepare(username=NAME, password=NEW)
+        other.client.post(action, data=fields)
+        clock.advance(seconds=seconds)
+        for expected in tries:
+            other.client.delete_cookie("session", domain=HOST)
+            assert other.client.post(action, data=fields).status_code == expected
+
+
+@pytest.mark.requirement("R84")
+def test_a_double_submit_is_no_way_to_try_passwords_without_a_captcha(app: Flask, person: Person, beijing: int) -> None:
     person.sign_in(NAME, OLD, NEW)
     other = Person(app)
     other.open("/login")
     action, fields = other.prepare(username=NAME, password=NEW)
     other.client.post(action, data=fields)
-    for name in ("session", "device"):
-        other.client.delete_cookie(name, domain=HOST)
-    other.client.post(action, data=fields)
-    device = other.client.get_cookie("device", domain=HOST)
-    assert device is not None
-    assert device.value
-    with app.app_context():
-        assert session.get(KnownDevice, (beijing, opaque_tokens.digest(device.value))) is not None
+    thief = with_cookie(app, value(other, "browser"))
+    answer = thief.client.post(action, data=fields | {"captcha_id": "", "password": "guess"})
+    assert "验证码" in answer.get_data(as_text=True)
+    assert answer.status_code == 422
+
+
+@pytest.mark.store
+def test_whoever_planted_the_browser_cookie_gets_no_session_of_the_one_who_signs_in(app: Flask, person: Person, beijing: int) -> None:
+    person.open("/login")
+    address, planted = person.at.rsplit("/", 1)[0], value(person, "browser")
+
+    def attack() -> None:
+        for path in ("", "/password", "/change", "/contacts", "/choose"):
+            thief = with_cookie(app, planted)
+            assert thief.client.get(address + path, follow_redirects=True).status_code == 410
+            assert (value(thief, "session"), value(thief, "device")) == (None, None)
+
+    # after each step, not only the last
+    person.submit(username=NAME, password=OLD)
+    attack()
+    person.submit(new_password=NEW, confirm_password=NEW)
+    attack()
+    contacts = person.prepare(mobile="13800138000")
+    thief = with_cookie(app, planted)
+    assert thief.client.post(contacts[0], data=contacts[1]).status_code in (403, 410)
+    person.submit(mobile="13800138000")
+    assert person.at == "/hall"
+    attack()
+    assert value(person, "browser") != planted
+    # nor does the new cookie, without the session's
+    thief = with_cookie(app, value(person, "browser"))
+    assert thief.client.get(address).status_code == 410
+    assert (value(thief, "session"), value(thief, "device")) == (None, None)
+
+
+@pytest.mark.requirement("R84")
+def test_a_second_tab_goes_on_after_a_sign_in_and_a_reload_leads_on(app: Flask, person: Person, beijing: int) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    other = Person(app)
+    other.open("/login")
+    tab = other.prepare(username=NAME, password=NEW)
+    other.open("/login")
+    first = other.at
+    other.submit(username=NAME, password=NEW)
+    assert other.at == "/hall"
+    for path in (first, first.rsplit("/", 1)[0]):
+        assert other.client.get(path, follow_redirects=True).request.path == "/hall"
+    assert other.client.post(tab[0], data=tab[1], follow_redirects=True).request.path == "/hall"
 
 
 @pytest.mark.requirement("D15")

@@ -143,7 +143,7 @@ def cancelled(request_id: str) -> Answer:
 
 def recall(request_id: str) -> Arrival | Answer:
     """A stored request of this browser, judged again by what its client is now; otherwise a page."""
-    row = pending.find(request_id, browser.secret(), web.now())
+    row = pending.find(request_id, browser.secrets(), web.now())
     if isinstance(row, str):
         return web.error_page(f"oidc_request_{row}", 400)
     since, parameters, pushed = row.factors_since, dict(row.parameters), row.pushed

@@ -44,8 +44,11 @@ def login() -> BaseResponse:
 @web.access.anyone
 def continue_(transaction_id: str) -> BaseResponse | tuple[str, int]:
     """The hub: on to the step that is next."""
-    row = flow.find(transaction_id, browser.secret())
-    return hub.expired(row) if row is None or web.now() >= row.expires_at else hub.lead_on(row)
+    mine = flow.find(transaction_id, browser.secrets())
+    row = mine or flow.find_begun(transaction_id, browser.secrets())
+    if row is None or web.now() >= row.expires_at:
+        return hub.expired(row)
+    return hub.lead_on(row) if mine is not None else hub.finished(row)
 
 
 @bp.get("/signout")

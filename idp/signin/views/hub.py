@@ -39,15 +39,19 @@ def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
     def decorate(page: Page) -> Callable[[str], Any]:
         @wraps(page)
         def view(transaction_id: str) -> Any:
-            row = flow.find(transaction_id, browser.secret())
+            mine = flow.find(transaction_id, browser.secrets())
+            row = mine or flow.find_begun(transaction_id, browser.secrets())
             if row is None or web.now() >= row.expires_at:
                 return expired(row)
             if request.method == "POST" and request.form.get("action") == "deny" and row.cancel_to:
                 return redirect(row.cancel_to, 303)
-            if row.completed_at or _current(row) != step:
+            over = mine is None or mine.completed_at is not None
+            if over and not _proves_anew(row, step):
+                return finished(row)
+            if not over and _current(row) != step:
                 return lead_on(row)
             web.allow_form_action(*row.form_action)
-            return page(row)
+            return page(_again(row) if over else row)
 
         return view
 
@@ -70,7 +74,7 @@ def expired(row: SignInTransaction | None) -> BaseResponse | tuple[str, int]:
 def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     """To the next step; when all are passed, sign in and go back to where the person came from."""
     if row.completed_at:
-        return _again(row)
+        return finished(row)
     step = _current(row)
     if step:
         return redirect(url_for(f"signin.{step}", transaction_id=row.id), 303)
@@ -96,20 +100,30 @@ def _remember(row: SignInTransaction, device: str) -> None:
         lockout.forgive(row.account_id, lockout.Caller(opaque_tokens.digest(device), web.caller_network()), web.now())
 
 
-def _again(row: SignInTransaction) -> BaseResponse:
-    """A completed transaction only leads back to where the person came from."""
-    secret, device = None, _device() or opaque_tokens.make()
-    if web.principal() is None:
-        with transaction():
-            secret = finish.repeat(row, web.now())
-            if secret:
-                _remember(row, device)
-    return _back(row, secret, device)
-
-
-def _back(row: SignInTransaction, secret: str | None, device: str) -> BaseResponse:
+def _back(row: SignInTransaction, secret: str, device: str) -> BaseResponse:
     answer, https = redirect(row.return_to, 303), web.runtime().settings.https
-    if secret:
-        cookie.write(answer, cookie.SESSION, secret, https)
-        cookie.write(answer, cookie.DEVICE, device, https)
+    cookie.write(answer, cookie.SESSION, secret, https)
+    cookie.write(answer, cookie.DEVICE, device, https)
     return answer
+
+
+def finished(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
+    """What was proven in it is not given a second time: on for who is signed in by it, else 【重新登录】 (R84; threats H, session fixation)."""
+    if _signed_in(row):
+        return redirect(row.return_to, 303)
+    return render_template("signin/finished.html", restart_url=row.return_to, cancel_to=row.cancel_to), 410
+
+
+def _signed_in(row: SignInTransaction) -> bool:
+    present = web.principal()
+    return present is not None and present.account_id == row.account_id
+
+
+def _proves_anew(row: SignInTransaction, step: str) -> bool:
+    """A password that comes again is a proof of its own: a double submit whose first answer got lost, or a second tab (R84)."""
+    return request.method == "POST" and step == "password" and not _signed_in(row)
+
+
+def _again(row: SignInTransaction) -> SignInTransaction:
+    with transaction():
+        return flow.again(row, browser.secret(), web.now())

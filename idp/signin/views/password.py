@@ -11,7 +11,7 @@ from idp.accounts.credentials import Proof
 from idp.captcha import rules as captcha
 from idp.db import transaction
 from idp.errors import Refusal
-from idp.signin import attempt
+from idp.signin import attempt, browser, flow, steps
 from idp.signin.attempt import Admitted, Typed
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
@@ -66,17 +66,25 @@ def submit(row: SignInTransaction) -> Any:
     if isinstance(admitted, Refusal):
         return _refused(row, typed.name, admitted)
     proofs = credentials.prove(admitted.candidates, typed.password, runtime.secret, hasher())
-    refusal = _record(row, admitted, proofs, typed)
+    row, refusal = _record(row, admitted, proofs, typed)
     return _refused(row, typed.name, refusal) if refusal else hub.lead_on(row)
 
 
-def _record(row: SignInTransaction, admitted: Admitted, proofs: list[Proof], typed: Typed) -> Refusal | None:
+def _record(row: SignInTransaction, admitted: Admitted, proofs: list[Proof], typed: Typed) -> tuple[SignInTransaction, Refusal | None]:
+    """What came of it, and the transaction it was recorded in."""
     settings, caller = web.runtime().settings, hub.caller()
     new_hash = hasher().hash(typed.password) if attempt.needs_hash(proofs, typed.password, settings) else None
     with transaction():
         if not proofs:
-            return attempt.refused(row, admitted, caller, settings, web.now())
-        return attempt.passed(row, admitted, caller, attempt.Right(proofs, typed.password, new_hash, web.runtime().secret), settings, web.now())
+            return row, attempt.refused(row, admitted, caller, settings, web.now())
+        # another request was first, perhaps another person's: what it has proven is not ours, and what we have proven not its
+        if not flow.hold(row, steps.password_needed, web.now()):
+            row = flow.again(row, browser.secret(), web.now())
+        right = attempt.Right(proofs, typed.password, new_hash, web.runtime().secret)
+        refusal = attempt.passed(row, admitted, caller, right, settings, web.now())
+        if refusal is None:
+            flow.hand_over(row, browser.renew())
+    return row, refusal
 
 
 def _refused(row: SignInTransaction, name: str, refusal: Refusal) -> tuple[str, int]:
