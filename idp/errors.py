@@ -45,10 +45,11 @@ class BadInput(IdpError):
 
 @dataclass
 class RequestBroken(IdpError):
-    """A request that none of our pages makes; `code` picks the words, `status` is a 4xx."""
+    """A request that none of our pages makes; `code` picks the words, `status` is a 4xx. `retry_after` (seconds): it may come again then."""
 
     code: str
     status: int = 400
+    retry_after: int | None = None
 
     def __str__(self) -> str:
         """The stable code."""

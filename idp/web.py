@@ -216,8 +216,9 @@ def error_page(code: str, status: int) -> tuple[str, int]:
     return render_template("error.html", code=code, status=status, request_id=g.get("request_id", "")), status
 
 
-def _broken(error: RequestBroken) -> tuple[str, int]:
-    return error_page(error.code, error.status)
+def _broken(error: RequestBroken) -> tuple[str, int, dict[str, str]]:
+    later = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    return *error_page(error.code, error.status), later
 
 
 def _http(error: HTTPException) -> tuple[str, int] | HTTPException:

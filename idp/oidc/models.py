@@ -72,7 +72,7 @@ class PushedRequest(Base):
 
 
 class LogoutRequestRecord(Base):
-    """A sign-out request that came by POST and waits for its own GET, which brings the cookies."""
+    """What a sign-out request has proven that came by POST and waits for its own GET, which brings the cookies."""
 
     __tablename__ = "oidc_logout_requests"
 

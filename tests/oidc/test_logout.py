@@ -1,5 +1,6 @@
 """RP-initiated logout: at once only for a proven request about this very person; otherwise a question."""
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -8,7 +9,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from idp.db import session
+from idp.db import session, transaction
+from idp.oidc import clients
+from idp.oidc.models import ClientRecord, LogoutRequestRecord
+from idp.oidc.registration import judge
 from idp.sessions.models import Session
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
@@ -22,7 +26,7 @@ def rp(platform: Flask, clock: FakeClock) -> RelyingParty:
     return RelyingParty(platform, clock, post_logout_redirect_uris=[AFTER])
 
 
-def leave(browser: FlaskClient, **sent: str) -> TestResponse:
+def leave(browser: FlaskClient, **sent: Any) -> TestResponse:
     return browser.get("/oauth2/logout", query_string=sent, base_url=ISSUER)
 
 
@@ -135,6 +139,66 @@ def test_a_posted_request_goes_on_by_our_own_get(rp: RelyingParty, beijing: Some
     assert "Set-Cookie" not in posted.headers
     assert browser.get(posted.location, base_url=ISSUER).location == AFTER
     assert not signed_in(rp, browser)
+
+
+@pytest.mark.spec("OIDC RP-Initiated Logout", "2")
+def test_every_parameter_is_optional(rp: RelyingParty, beijing: Somebody) -> None:
+    browser = rp.browser(beijing.id)
+    posted = browser.post("/oauth2/logout", base_url=ISSUER)
+    assert posted.status_code == 303
+    page = browser.get(posted.location + "?ui_locales=en", base_url=ISSUER)
+    assert page.status_code == 200
+    assert "(error)" not in page.get_data(as_text=True)
+    assert signed_in(rp, browser)
+    assert browser.post("/oauth2/logout", json={}, base_url=ISSUER).status_code == 400
+
+
+@pytest.mark.spec("OIDC RP-Initiated Logout", "3")
+@pytest.mark.parametrize("change", [{"state": "s" * 2001}, {"state": ["a", "b"]}, {"client_id": ["rp", "rp"]}, {"client_id": "r" * 129}])
+def test_what_cannot_be_said_back_is_not_left_out(rp: RelyingParty, beijing: Somebody, change: dict[str, Any]) -> None:
+    browser = rp.browser(beijing.id)
+    asked = {"id_token_hint": rp.tokens(browser)["id_token"], "post_logout_redirect_uri": AFTER, **change}
+    posted = browser.post("/oauth2/logout", data=asked, base_url=ISSUER)
+    for page in (leave(browser, **asked), browser.get(posted.location, base_url=ISSUER)):
+        assert page.status_code == 200
+        assert "Location" not in page.headers
+    assert signed_in(rp, browser)
+    assert leave(browser, **{**asked, "client_id": "rp", "state": "s" * 2000}).location == f"{AFTER}&state={'s' * 2000}"
+
+
+@pytest.mark.store
+def test_only_what_is_proven_is_kept_and_only_so_often(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    browser = rp.browser(beijing.id)
+    hint = rp.tokens(browser)["id_token"]
+
+    def post(**sent: str) -> TestResponse:
+        return rp.browser().post("/oauth2/logout", data=sent, base_url=ISSUER)
+
+    for sent in ({"id_token_hint": "x" * 8000}, {"id_token_hint": "x", "post_logout_redirect_uri": AFTER}, {"state": "s"}):
+        assert post(**sent).status_code == 303
+    with platform.app_context():
+        assert session.query(LogoutRequestRecord).count() == 0
+    answers = [post(id_token_hint=hint, post_logout_redirect_uri=AFTER) for _ in range(121)]
+    assert [answer.status_code for answer in answers] == [303] * 120 + [429]
+    assert answers[-1].mimetype == "text/html"
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    with platform.app_context():
+        kept = session.scalars(select(LogoutRequestRecord.parameters)).all()
+    assert kept == [{"client_id": "rp", "sub": beijing.sub, "uri": AFTER, "state": ""}] * 120
+    clock.advance(minutes=1)
+    assert browser.get(post(id_token_hint=hint, post_logout_redirect_uri=AFTER).location, base_url=ISSUER).location == AFTER
+
+
+def test_a_posted_request_is_judged_by_what_its_client_is_now(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock) -> None:
+    browser = rp.browser(beijing.id)
+    asked = {"id_token_hint": rp.tokens(browser)["id_token"], "post_logout_redirect_uri": AFTER, "ui_locales": "en"}
+    posted = rp.browser().post("/oauth2/logout", data=asked, base_url=ISSUER)
+    with platform.app_context(), transaction():
+        row = session.get_one(ClientRecord, "rp", with_for_update=True)
+        elsewhere = judge({**row.registration, "post_logout_redirect_uris": ["https://rp.example/elsewhere"]})
+        assert clients.update(row, elsewhere, None, clock.now()) == "updated"
+    assert "(error)" in browser.get(posted.location, base_url=ISSUER).get_data(as_text=True)
+    assert signed_in(rp, browser)
 
 
 def test_without_a_session_the_proven_request_still_goes_back(rp: RelyingParty, beijing: Somebody) -> None:

@@ -1,6 +1,6 @@
 """GET, POST /oauth2/logout (OIDC RP-Initiated Logout): sign out, and back to the client only where everything is proven."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 from urllib.parse import urlencode
 
@@ -18,37 +18,67 @@ from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.revocation import on_session_end
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
+from idp.signin import room
 
 # `logout_hint` is left to the session that is there
 KNOWN = {"id_token_hint": 8192, "post_logout_redirect_uri": 2000, "client_id": 128, "state": 2000, "ui_locales": 200}
+
+
+# what a posted request that proves nothing is called at its own GET
+UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True)
 class Proven:
     """A sign-out request whose hint is ours: whom it is about, and where to go on ("" = nowhere: then a question is asked)."""
 
-    client: Client
+    client_id: str
     sub: str
     uri: str
     state: str
 
 
-def _read(raw: bytes) -> dict[str, str]:
-    """The parameters we know; what is repeated or too long counts as not sent, and then a question is asked."""
+Judged = Proven | Literal["nothing", "faulty"]
+
+
+def _read(raw: bytes) -> dict[str, str] | Literal["faulty"]:
+    """The parameters we know; a request with one repeated or too long is faulty: going back without it would not be what was asked for."""
     form = forms.parse(raw) or {}
-    return {name: form[name][0] for name, most in KNOWN.items() if len(form.get(name, ())) == 1 and len(form[name][0]) <= most}
+    if any(len(form[name]) > 1 or len(form[name][0]) > most for name, most in KNOWN.items() if name in form):
+        return "faulty"
+    return {name: form[name][0] for name in KNOWN if name in form}
 
 
 @blueprint.post("/oauth2/logout")
 @web.access.protocol
 def logout_post() -> BaseResponse:
-    """A cross-site POST brings no Lax cookie: keep it, and go on by our own GET."""
+    """A cross-site POST brings no Lax cookie: keep what it proves, and go on by our own GET."""
+    asked = _read(_body())
+    judged = asked if asked == "faulty" else _judged(asked)
+    wish = None if asked == "faulty" else asked.get("ui_locales")
+    return redirect(url_for("oidc.logout", request=_kept(judged), ui_locales=wish), 303)
+
+
+def _body() -> bytes:
+    # every parameter is optional, so there may be no form at all
+    if not request.mimetype and not request.content_length:
+        return b""
     if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
         raise RequestBroken("oidc_request")
-    asked = _read(request.get_data(cache=False))
+    return request.get_data(cache=False)
+
+
+def _kept(judged: Judged) -> str | None:
+    """The name under which its own GET finds it. A stranger has nothing stored, and who holds a hint of ours only so much."""
+    if not isinstance(judged, Proven):
+        return UNPROVEN if judged == "faulty" else None
+    now = web.now()
     with transaction():
-        request_id = pending.store_logout(asked, web.now())
-    return redirect(url_for("oidc.logout", request=request_id, ui_locales=asked.get("ui_locales")), 303)
+        wait = room.taken(web.caller_network(), now)
+        request_id = pending.store_logout(asdict(judged), now) if wait is None else ""
+    if wait is not None:
+        raise room.full(wait)
+    return request_id
 
 
 @blueprint.get("/oauth2/logout")
@@ -56,9 +86,9 @@ def logout_post() -> BaseResponse:
 def logout() -> BaseResponse | str:
     """At once for a proven request about this very person, otherwise after a question."""
     stored = request.args.get("request", "")
-    asked = pending.find_logout(stored, web.now()) if stored else _read(request.query_string)
-    proven, present = _proven(asked), _present()
-    if not isinstance(proven, Proven) or not proven.uri or (present is not None and _sub_of(present, proven.client) != proven.sub):
+    proven, present = _found(stored) if stored else _judged(_read(request.query_string)), _present()
+    client = provider().clients.find(proven.client_id) if isinstance(proven, Proven) else None
+    if not isinstance(proven, Proven) or client is None or not proven.uri or (present is not None and _sub_of(present, client) != proven.sub):
         return render_template("oidc/logout.html" if present else "signin/signed_out.html", faulty=proven == "faulty")
     state = {"state": proven.state} if proven.state else {}
     joint = "&" if "?" in proven.uri else "?"
@@ -74,8 +104,16 @@ def _sub_of(present: Session, client: Client) -> str:
     return subjects.known(present.account_id, session.get_one(Account, present.account_id).sub, client.registration)
 
 
-def _proven(asked: dict[str, str]) -> Proven | Literal["nothing", "faulty"]:
+def _found(request_id: str) -> Judged:
+    """A posted request, judged again by what its client is now."""
+    kept = pending.find_logout(request_id, web.now())
+    return _addressed(Proven(**kept)) if kept is not None else "faulty"
+
+
+def _judged(asked: dict[str, str] | Literal["faulty"]) -> Judged:
     """What a hint proves that one of our keys signed (expired is fine), for a client that registered this very address."""
+    if asked == "faulty":
+        return "faulty"
     hint, uri = asked.get("id_token_hint"), asked.get("post_logout_redirect_uri", "")
     if not hint:
         # an address without a hint proves nothing: it is not gone to, and that is said
@@ -83,10 +121,12 @@ def _proven(asked: dict[str, str]) -> Proven | Literal["nothing", "faulty"]:
     claims = hints.claims(hint, provider().keys.latest(), web.runtime().settings.issuer, web.now())
     if claims is None or asked.get("client_id", claims["aud"]) != claims["aud"]:
         return "faulty"
-    client = provider().clients.find(claims["aud"])
-    if client is None or (uri and uri not in client.registration.post_logout_redirect_uris):
-        return "faulty"
-    return Proven(client, claims["sub"], uri, asked.get("state", ""))
+    return _addressed(Proven(claims["aud"], claims["sub"], uri, asked.get("state", "")))
+
+
+def _addressed(proven: Proven) -> Proven | Literal["faulty"]:
+    client = provider().clients.find(proven.client_id)
+    return "faulty" if client is None or (proven.uri and proven.uri not in client.registration.post_logout_redirect_uris) else proven
 
 
 @blueprint.post("/oauth2/logout/confirm")
