@@ -70,6 +70,10 @@ class Outbound(Protocol):
         """Whether `url` would never be called (a private address, plain http), as a stable code; asked when it is registered."""
         ...
 
+    def together(self) -> "Outbound":
+        """The same, whose calls have together the time of one, which begins now: for whoever makes a caller wait."""
+        ...
+
     def public_only(self) -> "Outbound":
         """The same without what the operator allows in private networks: for addresses that strangers gave."""
         ...

@@ -96,6 +96,7 @@ class Client:
         self._allowed = frozenset(place.lower() for place in settings.outbound_allow)
         self._resolver = resolver
         self._whole_seconds = whole_seconds
+        self._until: float | None = None
         self._tls = ssl.create_default_context()
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.outbound_ca_file is not None:
@@ -111,12 +112,24 @@ class Client:
         return self._exchange("POST", url, urlencode(form).encode(), headers, most)
 
     def refuses(self, url: str) -> str | None:
-        """Whether `url` would not be called at all, as a stable code, for registration; a name without an address in time is let pass."""
+        """Whether `url` would not be called at all, as a stable code, for registration; a name without an address is let pass.
+
+        So is one without an address in time, unless the time is shared: nothing after it could be judged.
+        """
         try:
-            self._judged(take_apart(url), self._resolver_until(time.monotonic() + self._whole_seconds))
+            self._judged(take_apart(url), self._resolver_until(self._end()))
         except Unreachable as error:
-            return None if error.reason in ("name", "time") else error.reason
+            return None if error.reason == "name" or (error.reason == "time" and self._until is None) else error.reason
         return None
+
+    def together(self) -> "Client":
+        """The same, whose calls have one whole time together, which begins now."""
+        shared = copy.copy(self)
+        shared._until = time.monotonic() + self._whole_seconds  # noqa: SLF001  # a copy of ours
+        return shared
+
+    def _end(self) -> float:
+        return time.monotonic() + self._whole_seconds if self._until is None else self._until
 
     def public_only(self) -> "Client":
         """The same, for which no place in a private network is allowed."""
@@ -145,7 +158,7 @@ class Client:
     def _exchange(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], most: int) -> Fetched:
         if session.info.get("writing"):
             raise RuntimeError("an outgoing request inside a transaction")
-        until = time.monotonic() + self._whole_seconds
+        until = self._end()
         target = take_apart(url)
         addresses = self._judged(target, self._resolver_until(until))
         with _connected(addresses, until) as raw, _Deadline(raw, until) as deadline:
@@ -188,6 +201,8 @@ def _reason(error: Exception) -> str:
 
 def _in_time(look_up: Callable[[], Sequence[Address]], until: float) -> Sequence[Address]:
     """What the resolver says before `until`; it knows no time-out of its own, so a thread is left behind to finish."""
+    if until <= time.monotonic():
+        raise Unreachable("time")
     found: list[Sequence[Address]] = []
     failed: list[OSError | UnicodeError] = []
 

@@ -70,6 +70,9 @@ class FakeWeb:
     def refuses(self, url: str) -> str | None:
         return self.refused.get(url)
 
+    def together(self) -> "FakeWeb":
+        return self
+
     def public_only(self) -> "PublicWeb":
         return PublicWeb(self)
 
@@ -92,6 +95,9 @@ class PublicWeb:
 
     def refuses(self, url: str) -> str | None:
         return "address" if url in self.whole.inside else self.whole.refuses(url)
+
+    def together(self) -> "PublicWeb":
+        return self
 
     def public_only(self) -> "PublicWeb":
         return self

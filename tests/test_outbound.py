@@ -321,3 +321,24 @@ def test_a_slow_resolver_holds_no_registration_up() -> None:
         assert time.monotonic() - started < 5
     finally:
         released.set()
+
+
+def test_calls_that_belong_together_share_one_time() -> None:
+    asked: list[str] = []
+    clock = [100.0]
+
+    def slow(host: str, port: int) -> Sequence[Address]:
+        asked.append(host)
+        clock[0] += 3
+        return [(socket.AF_INET, ("1.1.1.1", port))]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbound.time, "monotonic", lambda: clock[0])
+        whole = client(resolver=slow)
+        shared = whole.together()
+        assert [shared.refuses(f"https://{name}.example/") for name in "abcd"] == [None, None, "time", "time"]
+        assert reason(lambda: shared.get("https://e.example/")) == "time"
+        assert asked == ["a.example", "b.example"]
+        # what nobody waits for has its time each time
+        assert [whole.refuses(f"https://{name}.example/") for name in "fgh"] == [None] * 3
+        assert shared.public_only().refuses("https://i.example/") == "time"

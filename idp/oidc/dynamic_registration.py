@@ -15,6 +15,7 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session, spend_once
 from idp.errors import BadInput
+from idp.limits import Rule, take
 from idp.oidc import acr, claims_request, scopes
 from idp.oidc.client_models import InitialAccessToken
 from idp.oidc.models import ClientRecord
@@ -26,6 +27,9 @@ POLICIES: dict[str, dict[str, Any]] = {
     "default": {"public_addresses_only": True},
     "certification": {"require_pkce": False, "assertion_audience": "compat"},
 }
+# registrations whose addresses are looked up: by one token, an initial or a client's own, and from one network
+BY_TOKEN = Rule("client_registration", 20, 60)
+BY_NETWORK = Rule("client_registration_network", 40, 60)
 MAX_UNKNOWN_MEMBERS = 50
 MAX_UNKNOWN_CHARACTERS = 8192
 MAX_NAME_CHARACTERS = 100
@@ -59,10 +63,11 @@ KNOWN = frozenset(field.alias or name for name, field in Registration.model_fiel
 
 @dataclass(frozen=True)
 class Rejected:
-    """An error of RFC 7591 §3.2.2 and the sentence that says why."""
+    """An error of RFC 7591 §3.2.2 and the sentence that says why; `retry_after` (seconds): it came too often."""
 
     error: str
     description: str
+    retry_after: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,15 @@ def told(registration: Registration, unknown: Mapping[str, Any]) -> dict[str, An
     whole = registration.model_dump(mode="json", by_alias=True)
     said = {name: value for name, value in whole.items() if name not in OWN and value not in (None, "", [])}
     return {**unknown, **said}
+
+
+def too_often(token: str, network: str, now: datetime) -> Rejected | None:
+    """Count one registration that has names looked up (inside a transaction): a refused one spends no leave, and holds a thread for seconds."""
+    taken = [take(BY_TOKEN, opaque_tokens.digest(token), now), take(BY_NETWORK, network, now)]
+    until = [each.retry_at for each in taken if not each.allowed]
+    if not until:
+        return None
+    return Rejected("temporarily_unavailable", "too many registrations; try again later", max(1, int((max(until) - now).total_seconds())))
 
 
 # --- initial access tokens ------------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Registration against clients that lean on it: what an operator takes stays taken, names stay frozen, odd sizes are refused."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -171,3 +172,64 @@ def test_why_a_sector_could_not_be_read_is_not_told(platform: Flask, leave: str,
         far_servers.pages[SECTOR] = page
     said = body_of(register(platform, leave, sector_identifier_uri=SECTOR))["error_description"]
     assert said == f"sector_identifier_uri: no JSON array that names every redirect URI can be read at {SECTOR!r}"
+
+
+class Slow(FakeWeb):
+    """Servers whose every look-up takes three of the five seconds that calls have together."""
+
+    left = 0.0
+
+    def together(self) -> "Slow":
+        self.left = 5.0
+        return self
+
+    def public_only(self) -> "Slow":  # type: ignore[override]  # itself will do
+        return self
+
+    def refuses(self, url: str) -> str | None:
+        self.asked.append(url)
+        self.left -= 3.0
+        return "time" if self.left <= 0 else None
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_all_addresses_of_a_registration_have_one_time_together(platform: Flask, leave: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, slow, runtime = registered(platform, leave), Slow(), platform.extensions["idp"]
+    monkeypatch.setitem(platform.extensions, "idp", replace(runtime, adapters=replace(runtime.adapters, outbound=slow)))
+    sent: dict[str, Any] = {
+        name: f"https://{name[:4]}.example/x" for name in ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "logo_uri")
+    }
+    sent["redirect_uris"] = [CALLBACK]
+    answer = (
+        call(platform, "POST", "/oauth2/register", leave, sent)
+        if method == "POST"
+        else call(platform, "PUT", path_of(told), own(told), {**sent, "client_id": told["client_id"]})
+    )
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+    assert len(slow.asked) == 2
+
+
+@pytest.mark.store
+def test_a_leaked_token_has_names_looked_up_so_often_and_no_more(platform: Flask, leave: str, far_servers: FakeWeb, clock: FakeClock) -> None:
+    def attempt(token: str) -> int:
+        return register(platform, token, sector_identifier_uri=SECTOR).status_code
+
+    # refused ones spend no leave, and are counted all the same
+    assert [attempt(leave) for _ in range(22)] == [400] * 20 + [429] * 2
+    assert len(far_servers.asked) == 20
+    late = register(platform, leave, sector_identifier_uri=SECTOR)
+    assert (body_of(late)["error"], late.headers["Retry-After"], late.headers["Cache-Control"]) == ("temporarily_unavailable", "60", "no-store")
+    # what calls nobody costs nothing, and a wrong token is a wrong token
+    assert register(platform, leave).status_code == 201
+    assert attempt("x") == 401
+    # another token has its own, a network its own for all of them (23 are counted)
+    assert [attempt(allow(platform)) for _ in range(18)] == [400] * 17 + [429]
+    clock.advance(seconds=60)
+    assert attempt(leave) == 400
+
+
+def test_a_client_that_changes_itself_is_counted_too(platform: Flask, leave: str, far_servers: FakeWeb) -> None:
+    told = registered(platform, leave)
+    sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "sector_identifier_uri": SECTOR}
+    assert [call(platform, "PUT", path_of(told), own(told), sent).status_code for _ in range(22)] == [400] * 20 + [429] * 2
+    assert len(far_servers.asked) == 20

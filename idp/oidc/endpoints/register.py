@@ -52,6 +52,9 @@ def _unknown_token() -> Response:
 
 
 def _rejection(no: Rejected) -> Response:
+    if no.retry_after is not None:
+        # RFC 6585 §4
+        return answers.as_json({"error": no.error, "error_description": no.description}, 429, **{"Retry-After": str(no.retry_after)})
     return answers.as_json({"error": no.error, "error_description": no.description}, 400)
 
 
@@ -66,14 +69,22 @@ def _sent() -> dict[str, Any] | Rejected:
     return dynamic_registration.read(body) if len(body) <= MAX_BODY_BYTES else too_long
 
 
-def _reachable(wanted: Wanted | Rejected) -> Wanted | Rejected:
-    """The metadata again, if it relies on nothing that is switched off, and every address in it that we would call may be called."""
+def _reachable(wanted: Wanted | Rejected, token: str) -> Wanted | Rejected:
+    """The metadata again, if it relies on nothing that is switched off, and every address in it that we would call may be called.
+
+    `token`: by whose leave; it, and the caller's network, may have so many names looked up and no more, whether anything comes of it or not.
+    """
     if isinstance(wanted, Rejected):
         return wanted
     missing = certificates.not_offered(wanted.registration, web.runtime().settings)
     if missing is not None:
         return Rejected("invalid_client_metadata", missing)
     session.rollback()  # no connection is held while other servers take their time
+    if client_addresses.called(wanted.registration):
+        with transaction():
+            late = dynamic_registration.too_often(token, web.caller_network(), web.now())
+        if late is not None:
+            return late
     try:
         client_addresses.judge(wanted.registration, web.runtime().adapters.outbound)
     except BadInput as error:
@@ -104,7 +115,9 @@ def register() -> Response:
     if policy is None or not dynamic_registration.offered(policy, production=web.runtime().settings.production):
         return _unknown_token()
     sent, client_id = _sent(), f"c{opaque_tokens.make()}"
-    wanted = sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy], device=_device()))
+    wanted = (
+        sent if isinstance(sent, Rejected) else _reachable(dynamic_registration.judged(sent, client_id, POLICIES[policy], device=_device()), leave)
+    )
     if isinstance(wanted, Rejected):
         return _rejection(wanted)
     secret = clients.make_secret() if wanted.registration.has_secret else None
@@ -137,7 +150,7 @@ def change(client_id: str) -> Response:
     sent = _sent()
     if isinstance(sent, Rejected):
         return _rejection(sent)
-    wanted = _reachable(_replacement(row, sent))
+    wanted = _reachable(_replacement(row, sent), token)
     if isinstance(wanted, Rejected):
         return _rejection(wanted)
     try:
