@@ -43,7 +43,13 @@ class Served:
         pkce = {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
         arrived = visitor.go(f"{self.plain}/oauth2/authorize?{urlencode(asked | pkce)}", CALLBACK)
         code = dict(parse_qsl(urlsplit(arrived.url).query))["code"]
-        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER, "client_id": client_id}
+        form: dict[str, Any] = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": CALLBACK,
+            "code_verifier": VERIFIER,
+            "client_id": client_id,
+        }
         answer = self.post("token", shown, **form)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
