@@ -5,11 +5,15 @@ from urllib.parse import quote
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from idp.accounts.models import Account, AccountKey
 from idp.db import session, transaction
+from idp.errors import RequestBroken
 from idp.key_register.models import EKey, EKeyLicence
-from idp.oidc.models import ClientRecord
+from idp.oidc.models import AuthorizationRequestRecord, ClientRecord
+from idp.signin import room
+from idp.signin.models import SignInTransaction
 from tests import people
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody, account
@@ -169,8 +173,6 @@ def test_a_persons_own_request_counts_as_activity(rp: RelyingParty, beijing: Som
 def test_a_fresh_sign_in_is_asked_for_once_and_really(
     rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, changes: dict[str, str]
 ) -> None:
-    from idp.signin.models import SignInTransaction
-
     browser = rp.browser(beijing.id)
     clock.advance(seconds=5)
     first = rp.authorize(browser, **changes)
@@ -320,3 +322,43 @@ def test_a_huge_or_odd_request_is_a_4xx(rp: RelyingParty, path: str) -> None:
     assert browser.post(path, data="{}", content_type="application/json", base_url=ISSUER).status_code == 400
     assert browser.post(path, data={"state": "x" * 100_000}, base_url=ISSUER).status_code == 400
     assert browser.get(f"/oauth2/authorize?{'&'.join(f'a{n}=1' for n in range(200))}", base_url=ISSUER).status_code == 400
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("way", ["get", "post", "login", "hall"])
+def test_a_network_leaves_only_so_many_waiting_requests(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, way: str) -> None:
+    def ask() -> TestResponse:
+        stranger = rp.browser()
+        if way == "post":
+            return stranger.post("/oauth2/authorize", data=rp.request(), base_url=ISSUER)
+        return rp.authorize(stranger) if way == "get" else stranger.get("/login" if way == "login" else "/hall", base_url=ISSUER)
+
+    def stored() -> int:
+        with platform.app_context():
+            return session.query(AuthorizationRequestRecord).count() + session.query(SignInTransaction).count()
+
+    known = rp.browser(beijing.id)
+    assert {ask().status_code for _ in range(120)} == {303}
+    before, full = stored(), [ask() for _ in range(3)]
+    assert {(page.status_code, page.mimetype) for page in full} == {(429, "text/html")}
+    assert 0 < int(full[0].headers["Retry-After"]) <= 60
+    assert "请稍后再试" in full[0].get_data(as_text=True)
+    assert stored() == before
+    # who is signed in leaves nothing
+    assert "code" in answer_of(rp.authorize(known))
+    clock.advance(minutes=1)
+    assert ask().status_code == 303
+
+
+def test_nor_more_in_an_hour(platform: Flask, clock: FakeClock) -> None:
+    with platform.app_context():
+        for _ in range(10):
+            with transaction():
+                for _ in range(120):
+                    room.claim("here", clock.now())
+            clock.advance(minutes=1)
+        with pytest.raises(RequestBroken) as full, transaction():
+            room.claim("here", clock.now())
+        assert (full.value.status, full.value.retry_after) == (429, 50 * 60)
+        with transaction():
+            room.claim("elsewhere", clock.now())

@@ -32,7 +32,7 @@ from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.sessions.models import Session
-from idp.signin import browser, flow
+from idp.signin import browser, flow, room
 
 Answer = BaseResponse | str | tuple[str, int]
 SIGNIN_HINT_CHARACTERS = 160
@@ -70,6 +70,7 @@ def authorize_post() -> Answer:
     if not isinstance(arrived, Arrival):
         return arrived
     with transaction():
+        room.claim(web.caller_network(), web.now())
         request_id = pending.store(arrived.subject.request, "", arrived.since, web.now(), arrived.subject.pushed)
     if request_id is None:
         return _client_gone()
@@ -222,6 +223,7 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
         return _sign_in(arrived)
     if not arrived.request_id:
         with transaction():
+            room.claim(web.caller_network(), web.now())
             request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
@@ -245,6 +247,7 @@ def _stored(arrived: Arrival) -> str | None:
 def _sign_in(arrived: Arrival) -> Answer:
     settings, own = web.runtime().settings, arrived.subject.known.registration
     with transaction():
+        room.claim(web.caller_network(), web.now())
         request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()

@@ -72,13 +72,9 @@ def _kept(judged: Judged) -> str | None:
     """The name under which its own GET finds it. A stranger has nothing stored, and who holds a hint of ours only so much."""
     if not isinstance(judged, Proven):
         return UNPROVEN if judged == "faulty" else None
-    now = web.now()
     with transaction():
-        wait = room.taken(web.caller_network(), now)
-        request_id = pending.store_logout(asdict(judged), now) if wait is None else ""
-    if wait is not None:
-        raise room.full(wait)
-    return request_id
+        room.claim(web.caller_network(), web.now())
+        return pending.store_logout(asdict(judged), web.now())
 
 
 @blueprint.get("/oauth2/logout")

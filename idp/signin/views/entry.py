@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from idp import web
 from idp.db import transaction
 from idp.sessions import cookie, lifecycle
-from idp.signin import browser, flow
+from idp.signin import browser, flow, room
 from idp.signin.views import bp, hub
 
 # D12: IE and IE mode cannot render the pages; they get one that says what to do
@@ -16,6 +16,7 @@ OLD_BROWSERS = ("MSIE ", "Trident/")
 def begin(return_to: str) -> str:
     """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to."""
     with transaction():
+        room.claim(web.caller_network(), web.now())
         life = web.runtime().settings.signin_seconds
         transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life)
     return url_for("signin.continue_", transaction_id=transaction_id)
