@@ -333,7 +333,7 @@ def test_calls_that_belong_together_share_one_time() -> None:
         return [(socket.AF_INET, ("1.1.1.1", port))]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(outbound.time, "monotonic", lambda: clock[0])
+        patch.setattr("idp.outbound.time.monotonic", lambda: clock[0])
         whole = client(resolver=slow)
         shared = whole.together()
         assert [shared.refuses(f"https://{name}.example/") for name in "abcd"] == [None, None, "time", "time"]

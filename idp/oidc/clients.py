@@ -185,9 +185,13 @@ def update(row: ClientRecord, registration: Registration, secret: str | None, no
     logos.follow(registration, now)
     if row.registration == members and row.secrets == kept:
         return "unchanged"
+    before = row.secrets
     row.registration, row.secrets, row.version, row.updated_at = members, kept, row.version + 1, now
     _set_origins(registration)
     audit.client_changed(now, client_id=row.client_id, change="updated")
+    # a client may leave its method and come back to a fresh secret (RFC 7592 §2.2); that is seen
+    if kept != before:
+        audit.client_changed(now, client_id=row.client_id, change="secret_rotated" if kept else "secret_removed")
     return "updated"
 
 

@@ -25,6 +25,7 @@ from idp.db import dumps
 from idp.delimited import UNPRINTABLE, controls
 from idp.errors import BadInput
 from idp.oidc import acr, certificates, client_keys, profiles, redirect_uris, scopes
+from idp.settings import is_loopback
 from idp.web import origin_of
 
 ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
@@ -193,9 +194,12 @@ class Registration(BaseModel):
     def _flows(self) -> Self:
         # OIDC Core §8.1
         if self.subject_type == "pairwise" and self.sector is None:
-            raise ValueError("pairwise subjects need redirect_uris of one host, or a sector_identifier_uri")
+            raise ValueError("pairwise subjects need redirect_uris of one host that is not loopback, or a sector_identifier_uri")
         if "authorization_code" in self.grant_types and not self.redirect_uris:
             raise ValueError("redirect_uris must not be empty")
+        # RFC 7591 §2.1
+        if "authorization_code" in self.grant_types and "code" not in self.response_types:
+            raise ValueError("response_types must hold code where grant_types hold authorization_code")
         if not {"authorization_code", DEVICE_CODE} & set(self.grant_types) and self.grant_types != ("client_credentials",):
             raise ValueError(f"grant_types must hold authorization_code or {DEVICE_CODE}, or client_credentials alone")
         # FAPI 2.0 Security Profile §5.3.2.1: an answer comes back to who asked
@@ -265,7 +269,9 @@ class Registration(BaseModel):
         if self.sector_identifier_uri is not None:
             return urlsplit(self.sector_identifier_uri).hostname
         hosts = {urlsplit(uri).hostname for uri in self.redirect_uris}
-        return hosts.pop() if len(hosts) == 1 else None
+        host = hosts.pop() if len(hosts) == 1 else None
+        # every machine has the same loopback, and a private-use scheme no host: unrelated clients would learn who is the same person
+        return None if is_loopback(host) else host
 
     @property
     def scopes(self) -> tuple[str, ...]:

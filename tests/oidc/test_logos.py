@@ -62,7 +62,7 @@ def waiting(platform: Flask) -> int:
 def test_it_is_fetched_by_the_worker_and_served_from_here(rp: RelyingParty, platform: Flask, far_servers: FakeWeb) -> None:
     far_servers.pages[LOGO] = Fetched(200, picture("JPEG"))
     assert far_servers.asked == []
-    assert served(platform).status_code == 404
+    assert (served(platform).status_code, served(platform).headers["Cache-Control"]) == (404, "no-store")
     assert work(platform) == 1
     assert work(platform) == 0
     assert far_servers.asked == [LOGO]

@@ -100,3 +100,13 @@ def test_several_hosts_need_a_sector_document() -> None:
         judge(members)
     assert judge({**members, "sector_identifier_uri": "https://s.example/x"}).sector == "s.example"
     assert judge({**members, "subject_type": "public"}).sector is None
+
+
+@pytest.mark.spec("OIDC Core", "8.1")
+@pytest.mark.parametrize("uri", ["http://127.0.0.1/cb", "http://localhost:8080/cb", "http://[::1]/cb", "https://localhost/cb", "com.example.app:/cb"])
+def test_this_machine_and_a_private_scheme_are_no_sector(uri: str) -> None:
+    native = {"client_id": "n", "application_type": "native", "subject_type": "pairwise", "redirect_uris": [uri]}
+    with pytest.raises(BadInput, match="pairwise"):
+        judge(native)
+    assert judge({**native, "sector_identifier_uri": "https://app.example/sector"}).sector == "app.example"
+    assert judge({**native, "redirect_uris": ["https://app.example/cb"]}).sector == "app.example"

@@ -415,7 +415,7 @@ def test_a_disabled_client_cannot_manage_itself_nor_come_back(platform: Flask, l
     for method in ("GET", "PUT", "DELETE"):
         assert call(platform, method, path_of(told), own(told), {"client_id": told["client_id"], "redirect_uris": [CALLBACK]}).status_code == 401
     assert idp(platform, "client", "enable", told["client_id"]).code == 0
-    assert call(platform, "GET", path_of(told), own(told)).status_code == 200
+    assert call(platform, "GET", path_of(told), own(told)).status_code == 401
 
 
 def test_discovery_names_it(platform: Flask) -> None:

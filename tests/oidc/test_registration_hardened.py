@@ -13,8 +13,10 @@ from idp.oidc import client_addresses
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import judge
 from idp.settings import Settings
+from tests.command_line import idp
 from tests.fakes import FakeClock, FakeWeb
 from tests.oidc.test_client_authentication import KEY, assertion, by
+from tests.oidc.test_client_lifecycle import changes
 from tests.oidc.test_register import CALLBACK, allow, call, leave, own, path_of, register, registered, settings
 from tests.relying_party import ISSUER, body_of
 
@@ -233,3 +235,44 @@ def test_a_client_that_changes_itself_is_counted_too(platform: Flask, leave: str
     sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "sector_identifier_uri": SECTOR}
     assert [call(platform, "PUT", path_of(told), own(told), sent).status_code for _ in range(22)] == [400] * 20 + [429] * 2
     assert len(far_servers.asked) == 20
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("ends", [["disable"], ["rotate-secret"]])
+def test_a_stolen_registration_token_ends_by_an_operator(platform: Flask, leave: str, ends: list[str]) -> None:
+    told = registered(platform, leave)
+    sent = {"client_id": told["client_id"], "redirect_uris": ["https://thief.example/cb"]}
+
+    def statuses(token: str) -> list[int]:
+        return [call(platform, "GET", path_of(told), token).status_code, call(platform, "PUT", path_of(told), token, sent).status_code]
+
+    assert idp(platform, "client", *ends, told["client_id"]).code == 0
+    assert statuses(own(told)) == [401, 401]
+    if ends == ["disable"]:
+        assert idp(platform, "client", "token", "--for", told["client_id"]).code == 1
+    idp(platform, "client", "enable", told["client_id"])
+    assert statuses(own(told)) == [401, 401]
+    fresh = json.loads(idp(platform, "client", "token", "--for", told["client_id"], "--json").out)["registration_access_token"]
+    assert statuses(own(told)) == [401, 401]
+    assert statuses(fresh) == [200, 200]
+    again = json.loads(idp(platform, "client", "token", "--for", told["client_id"], "--json").out)["registration_access_token"]
+    assert (statuses(fresh), statuses(again)) == ([401, 401], [200, 200])
+    assert idp(platform, "client", "token", "--for", "nobody").code == 1
+
+
+@pytest.mark.spec("RFC 7592", "2.2")
+def test_a_secret_that_goes_and_comes_again_is_seen(platform: Flask, leave: str) -> None:
+    told = registered(platform, leave)
+    secrets = []
+    for method in ("none", "client_secret_basic", "client_secret_post"):
+        sent = {"client_id": told["client_id"], "redirect_uris": [CALLBACK], "token_endpoint_auth_method": method}
+        secrets.append("client_secret" in body_of(call(platform, "PUT", path_of(told), own(told), sent)))
+    assert secrets == [False, True, False]
+    assert changes(platform) == ["added", "updated", "secret_removed", "updated", "secret_rotated", "updated"]
+
+
+@pytest.mark.spec("RFC 7591", "2.1")
+def test_the_code_flow_has_the_response_type_code(platform: Flask, leave: str) -> None:
+    answer = register(platform, leave, response_types=[])
+    assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
+    assert register(platform, leave, response_types=[], grant_types=["client_credentials"]).status_code == 201

@@ -46,7 +46,7 @@ def disable(client_id: str, json_: bool) -> None:
 @click.argument("client_id")
 @as_json
 def enable(client_id: str, json_: bool) -> None:
-    """Switch CLIENT_ID on again. People have to sign in there anew."""
+    """Switch CLIENT_ID on again. People have to sign in there anew; `idp client token --for` lets it manage itself again."""
     with transaction():
         changed = client_lifecycle.enable(client_id, web.now())
     _done(client_id, "enabled" if changed else "unchanged", json_)
@@ -71,12 +71,12 @@ def delete(client_id: str, yes: bool, json_: bool) -> None:
 @secret_file
 @as_json
 def rotate_secret(client_id: str, at_once: bool, secret_file: Path | None, json_: bool) -> None:
-    """A new secret for CLIENT_ID; one that is made here is shown once."""
+    """A new secret for CLIENT_ID; one that is made here is shown once. Its registration access token ends: `idp client token --for` renews it."""
     brought = client_file.secret(secret_file)
     made = clients.make_secret() if brought is None else None
     with transaction():
         overlap = clients.NO_OVERLAP if at_once else clients.SECRET_OVERLAP
-        clients.set_secret(client_lifecycle.held(client_id), brought or made or "", web.now(), overlap)
+        client_lifecycle.rotate_secret(client_id, brought or made or "", web.now(), overlap)
     facts = {"client_id": client_id, "change": "secret_rotated", **({"client_secret": made} if made else {})}
     say(json_, facts, f"{client_id}: secret rotated" + (f"\nsecret (shown once): {made}" if made else ""))
 
@@ -91,9 +91,13 @@ def rotate_secret(client_id: str, at_once: bool, secret_file: Path | None, json_
     show_default=True,
     help="What its clients may be; `certification` lets them go without PKCE, and is refused in production.",
 )
+@click.option("--for", "client_id", default=None, help="Instead: a fresh registration access token for this client (RFC 7592); its old one ends.")
 @as_json
-def token(uses: int, expires: str, policy: str, json_: bool) -> None:
+def token(uses: int, expires: str, policy: str, client_id: str | None, json_: bool) -> None:
     """An initial access token: leave for clients to register themselves at /oauth2/register (RFC 7591). Shown once."""
+    if client_id is not None:
+        _renewed(client_id, json_)
+        return
     settings, until = web.runtime().settings, web.now() + span(expires)
     if policy == "certification" and settings.production:
         raise BadInput("is refused in production", field="--policy certification")
@@ -103,3 +107,10 @@ def token(uses: int, expires: str, policy: str, json_: bool) -> None:
         made = dynamic_registration.allow(policy, uses, until, web.now())
     facts = {"initial_access_token": made, "policy": policy, "uses": uses, "expires_at": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
     say(json_, facts, f"{policy}, {uses} uses, until {facts['expires_at']}\ninitial access token (shown once): {made}")
+
+
+def _renewed(client_id: str, json_: bool) -> None:
+    with transaction():
+        made = client_lifecycle.renew_access(client_id, web.now())
+    facts = {"client_id": client_id, "registration_access_token": made}
+    say(json_, facts, f"{client_id}: registration access token (shown once): {made}")

@@ -1,6 +1,6 @@
 """GET /oauth2/clients/<client_id>/logo.png: a client's logo as we drew it, for our own pages."""
 
-from flask import Response, abort, request
+from flask import Response, make_response, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import web
@@ -18,7 +18,10 @@ def logo(client_id: str) -> BaseResponse:
     """The PNG; 404 for a client without one, unknown or switched off, without telling which."""
     found = logos.png_of(client_id) if CLIENT_ID.match(client_id) else None
     if found is None:
-        abort(404)
+        # it may be there in a second
+        nothing = make_response(web.error_page("http_404", 404))
+        nothing.headers["Cache-Control"] = "no-store"
+        return nothing
     png, version = found
     response = Response(png, mimetype="image/png")
     response.set_etag(version)

@@ -1,6 +1,7 @@
 """/oauth2/register (RFC 7591) and /oauth2/register/<client_id> (RFC 7592): clients that register themselves, where the operator allows it.
 
-A registration access token is not rotated: a lost answer would lock a client out of its own registration. It dies with its client.
+A registration access token is not rotated: a lost answer would lock a client out of its own registration. It ends with its client,
+and by an operator who switches the client off or gives it another secret; `idp client token --for` renews it.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from idp import opaque_tokens, web
 from idp.db import session, transaction
 from idp.errors import BadInput
-from idp.oidc import certificates, client_addresses, client_lifecycle, clients, dynamic_registration
+from idp.oidc import certificates, client_addresses, client_lifecycle, client_names, clients, dynamic_registration
 from idp.oidc.dynamic_registration import OWN, POLICIES, Rejected, Wanted
 from idp.oidc.endpoints import answers
 from idp.oidc.endpoints.blueprint import blueprint
@@ -70,13 +71,13 @@ def _sent() -> dict[str, Any] | Rejected:
 
 
 def _reachable(wanted: Wanted | Rejected, token: str) -> Wanted | Rejected:
-    """The metadata again, if it relies on nothing that is switched off, and every address in it that we would call may be called.
+    """The metadata again, if it poses as nobody, relies on nothing that is switched off, and every address in it that we would call may be called.
 
     `token`: by whose leave; it, and the caller's network, may have so many names looked up and no more, whether anything comes of it or not.
     """
     if isinstance(wanted, Rejected):
         return wanted
-    missing = certificates.not_offered(wanted.registration, web.runtime().settings)
+    missing = certificates.not_offered(wanted.registration, web.runtime().settings) or client_names.fault(wanted.registration)
     if missing is not None:
         return Rejected("invalid_client_metadata", missing)
     session.rollback()  # no connection is held while other servers take their time
