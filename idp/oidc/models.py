@@ -38,7 +38,7 @@ class AuthorizationRequestRecord(Base):
 
     `browser_digest` binds it; "" = came by a cross-site POST, which brings no cookie, and is bound by the first GET. `factors_since`: the
     oldest factor time that max_age and prompt=login allow, judged once, when the request came in. `pushed`: the digest of the request_uri it
-    came by, which is spent with the first answer.
+    came by, which is spent with the first answer. `answered_at`: when its client first got a code or an error for it.
     """
 
     __tablename__ = "oidc_authorization_requests"
@@ -51,6 +51,7 @@ class AuthorizationRequestRecord(Base):
     factors_since: Mapped[datetime | None]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    answered_at: Mapped[datetime | None]
 
 
 class PushedRequest(Base):

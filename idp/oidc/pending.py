@@ -15,6 +15,8 @@ from idp.oidc.models import AuthorizationRequestRecord, LogoutRequestRecord
 
 # longer than a sign-in waits for its person, so that 【重新登录】 on an expired one still leads back to the client (R84)
 LIFE = timedelta(hours=2)
+# for how long an answered request is answered again: a double click, or an answer that got lost
+AGAIN = timedelta(seconds=60)
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
@@ -47,7 +49,14 @@ def find(request_id: str, browsers: Collection[str], now: datetime) -> Authoriza
         return "unknown"
     if row.browser_digest and not any(opaque_tokens.same(row.browser_digest, opaque_tokens.digest(each)) for each in browsers):
         return "other_browser"
-    return row if now < row.expires_at else "expired"
+    spent = row.answered_at is not None and now - row.answered_at >= AGAIN
+    return "expired" if spent or now >= row.expires_at else row
+
+
+def answered(request_id: str, now: datetime) -> None:
+    """Inside the transaction that answers its client: note the first time."""
+    first = (AuthorizationRequestRecord.id == request_id, AuthorizationRequestRecord.answered_at.is_(None))
+    session.execute(update(AuthorizationRequestRecord).where(*first).values(answered_at=now))
 
 
 def bind(request_id: str, browser: str) -> bool:

@@ -31,6 +31,7 @@ class Caller:
     return_to: str
     cancel_to: str = ""
     client_name: str = ""
+    client_host: str = ""
     policy_uri: str = ""
     tos_uri: str = ""
     logo: str = ""

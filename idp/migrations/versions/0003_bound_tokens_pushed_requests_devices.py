@@ -53,6 +53,10 @@ def upgrade():
 
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
         batch_op.add_column(sa.Column("pushed", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True))
+
+    with op.batch_alter_table("signin_transactions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("client_host", sa.String(length=300), server_default="", nullable=False))
 
     with op.batch_alter_table("oidc_codes", schema=None) as batch_op:
         batch_op.add_column(sa.Column("dpop_jkt", sa.String(length=43), nullable=True))
@@ -72,7 +76,11 @@ def downgrade():
         batch_op.drop_column("dpop_jkt")
 
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
+        batch_op.drop_column("answered_at")
         batch_op.drop_column("pushed")
+
+    with op.batch_alter_table("signin_transactions", schema=None) as batch_op:
+        batch_op.drop_column("client_host")
 
     with op.batch_alter_table("oidc_device_authorizations", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_device_authorizations_grant_id"))

@@ -5,6 +5,7 @@ read → CHECKS → decide → code. Before client and redirect URI are proven a
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from flask import redirect, render_template, request, url_for
 from flask_babel import get_locale
@@ -36,6 +37,7 @@ from idp.signin import browser, flow, room
 
 Answer = BaseResponse | str | tuple[str, int]
 SIGNIN_HINT_CHARACTERS = 160
+HOST_CHARACTERS = 300
 # RFC 9126 §7.3; its client and redirect URI are proven, so the client hears it
 ANSWERED = checks.Fault("invalid_request_uri", "answered")
 
@@ -112,8 +114,14 @@ def checked(asked: AuthorizationRequest, endpoint: str, *, signed: bool = False,
     return refuse(subject, fault)
 
 
-def refuse(subject: checks.Subject, no: checks.Fault) -> BaseResponse:
-    """An error for the client, and so the one answer to a pushed request; unless another sign-in that started with it has given that."""
+def refuse(subject: checks.Subject, no: checks.Fault, request_id: str = "") -> BaseResponse:
+    """An error for the client, and so the one answer to a pushed request; unless another sign-in that started with it has given that.
+
+    `request_id`: of the stored request that it answers.
+    """
+    if request_id:
+        with transaction():
+            pending.answered(request_id, web.now())
     if subject.pushed is not None:
         with transaction():
             first = pushed_requests.spend(subject.pushed, subject.known.client_id, web.now())
@@ -139,7 +147,7 @@ def cancelled(request_id: str) -> Answer:
     arrived = recall(request_id)
     if not isinstance(arrived, Arrival):
         return arrived
-    return refuse(arrived.subject, checks.Fault("access_denied", "cancelled"))
+    return refuse(arrived.subject, checks.Fault("access_denied", "cancelled"), request_id)
 
 
 def recall(request_id: str) -> Arrival | Answer:
@@ -184,13 +192,13 @@ def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:
     subject, asked = arrived.subject, arrived.subject.request
     meant = _meant(asked)
     if isinstance(meant, checks.Fault):
-        return refuse(subject, meant)
+        return refuse(subject, meant, arrived.request_id)
     who = person(subject.known)
     agreed = _agreed(who, subject.known) if who is not None else consents.NOTHING
     situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today(), agreed)
     decision = authorization.decide(subject, situation)
     if isinstance(decision, checks.Fault):
-        return refuse(subject, decision)
+        return refuse(subject, decision, arrived.request_id)
     if isinstance(decision, authorization.Allowed) and who is not None:
         return _grant(arrived, who, decision, consented)
     return _page(arrived, decision)
@@ -204,6 +212,8 @@ def _agreed(who: authorization.Person, client: Client) -> consents.Agreed:
 def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.Allowed, consented: bool) -> Answer:
     with transaction():
         issued = authorization.issue(arrived.subject, who, allowed, web.now(), web.runtime().settings.code_seconds, consented)
+        if isinstance(issued, str) and arrived.request_id:
+            pending.answered(arrived.request_id, web.now())
     if isinstance(issued, str):
         return answers.to_client(arrived.subject, {"code": issued})
     if isinstance(issued, authorization.ClientGone):
@@ -213,7 +223,7 @@ def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.A
     # session or consent ended while we decided
     if arrived.subject.request.silent:
         missing = "consent" if isinstance(issued, authorization.AskConsent) else "login"
-        return refuse(arrived.subject, checks.Fault(f"{missing}_required", "ended"))
+        return refuse(arrived.subject, checks.Fault(f"{missing}_required", "ended"), arrived.request_id)
     return _page(arrived, issued)
 
 
@@ -255,6 +265,7 @@ def _sign_in(arrived: Arrival) -> Answer:
             return_to=url_for("oidc.resume", request_id=request_id),
             cancel_to=url_for("oidc.cancelled", request_id=request_id),
             client_name=name_of(arrived.subject),
+            client_host="" if own.first_party else host_of(arrived.subject),
             policy_uri=own.policy_uri or "",
             tos_uri=own.tos_uri or "",
             logo=logos.address(own),
@@ -274,6 +285,12 @@ def _wish(arrived: Arrival) -> str | None:
 def name_of(subject: checks.Subject) -> str:
     """The client's name in the language of the page."""
     return subject.known.registration.name("en" if str(get_locale()) == "en" else "zh-CN")
+
+
+def host_of(subject: checks.Subject) -> str:
+    """Where its answers go: the host (IDN: punycode, nothing else can be registered) and port, or the scheme of an application of its own."""
+    parts = urlsplit(subject.request.redirect_uri)
+    return (parts.netloc or f"{parts.scheme}:")[:HOST_CHARACTERS]
 
 
 def allow_return(subject: checks.Subject) -> None:

@@ -1,7 +1,6 @@
 """GET, POST /oauth2/authorize/<id>/consent: what a client that is not the ministry's own asks for, and the person's yes or no."""
 
 from collections.abc import Collection, Sequence
-from urllib.parse import urlsplit
 
 from flask import render_template, request
 from flask_babel import get_locale
@@ -15,7 +14,7 @@ from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
 from idp.oidc import authorization, claims, logos, scopes
 from idp.oidc.checks import Fault
-from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, name_of, person, proceed, recall, refuse
+from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, host_of, name_of, person, proceed, recall, refuse
 from idp.oidc.endpoints.blueprint import blueprint
 
 
@@ -67,7 +66,7 @@ def consent(request_id: str) -> Answer:
         logo=logos.address(arrived.subject.known.registration),
         standard=[scope for scope in asked if not scope.startswith(scopes.LICENCE)],
         systems=names(scopes.systems_of(asked)),
-        host=urlsplit(arrived.subject.request.redirect_uri).netloc,
+        host=host_of(arrived.subject),
         username=session.get_one(Account, who.account_id).canonical_name,
         seal=seal(arrived, who, allowed),
     )
@@ -82,7 +81,7 @@ def consent_post(request_id: str) -> BaseResponse | Answer:
         return arrived
     action = request.form.get("action", "")
     if action == "deny":
-        return refuse(arrived.subject, Fault("access_denied", "consent"))
+        return refuse(arrived.subject, Fault("access_denied", "consent"), request_id)
     if action != "allow":
         raise RequestBroken("oidc_request")
     who = person(arrived.subject.known)
