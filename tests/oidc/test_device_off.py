@@ -1,10 +1,13 @@
 """The device grant is off by default: not told, not there."""
 
+from pathlib import Path
+
 from flask import Flask
 
 from idp.oidc import dynamic_registration
 from idp.oidc.dynamic_registration import Rejected, Wanted
 from idp.oidc.registration import DEVICE_CODE
+from tests.command_line import idp
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_device import made
@@ -31,3 +34,11 @@ def test_clients_that_register_themselves_are_told() -> None:
     assert isinstance(kept, Wanted)
     assert (left.registration.grant_types, kept.registration.grant_types) == (("authorization_code",), ("authorization_code", DEVICE_CODE))
     assert isinstance(dynamic_registration.judged({"grant_types": [DEVICE_CODE]}, "c", {}), Rejected)
+
+
+def test_operators_are_told_too(platform: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "tv.toml"
+    file.write_text(f'client_id = "tv"\ntoken_endpoint_auth_method = "none"\ngrant_types = ["{DEVICE_CODE}"]\n')
+    said = idp(platform, "client", "apply", file)
+    assert said.code == 1
+    assert "IDP_DEVICE_GRANT" in said.err

@@ -10,6 +10,7 @@ from flask import Flask
 from idp.adapters import Fetched
 from idp.db import session, transaction
 from idp.oidc import client_addresses
+from idp.oidc.dynamic_registration import KNOWN, OWN
 from idp.oidc.models import ClientRecord
 from idp.oidc.registration import judge
 from idp.settings import Settings
@@ -276,3 +277,49 @@ def test_the_code_flow_has_the_response_type_code(platform: Flask, leave: str) -
     answer = register(platform, leave, response_types=[])
     assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
     assert register(platform, leave, response_types=[], grant_types=["client_credentials"]).status_code == 201
+
+
+# every member that a client may give, with a value that is not its default; what goes together stands together
+FILLED: dict[str, Any] = {
+    "client_name": "物流", "client_name#en": "Logistics", "application_type": "native",
+    "redirect_uris": [CALLBACK, "com.example.app:/cb"], "post_logout_redirect_uris": ["https://rp.example/after"],
+    "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "scope": "openid profile",
+    "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "ES256", "dpop_bound_access_tokens": True,
+    "require_pushed_authorization_requests": True, "require_signed_request_object": True, "request_object_signing_alg": "ES256",
+    "authorization_signed_response_alg": "ES256", "introspection_signed_response_alg": "ES256", "id_token_signed_response_alg": "ES256",
+    "userinfo_signed_response_alg": "ES256", "subject_type": "pairwise", "sector_identifier_uri": SECTOR,
+    "jwks": {"keys": [{**KEY.as_dict(private=False), "kid": "k1"}]}, "default_max_age": 60, "require_auth_time": True,
+    "default_acr_values": ["urn:licence:acr:password"], "initiate_login_uri": "https://rp.example/start",
+    "backchannel_logout_uri": "https://rp.example/bye", "backchannel_logout_session_required": True, "client_uri": "https://rp.example/",
+    "logo_uri": "https://rp.example/logo", "policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.example/tos",
+    "contacts": ["ops@rp.example"], "software_id": "x", "software_version": {"a": [1]},
+}  # fmt: skip
+SECRET_HELD = {"token_endpoint_auth_method": "client_secret_post", "token_endpoint_auth_signing_alg": None}
+BY_URI = {"jwks": None, "jwks_uri": "https://rp.example/jwks"}
+# of certificates and devices it depends on the settings
+ELSEWHERE = {name for name in KNOWN if name.startswith("tls_client_")} | {"client_id"}
+
+
+@pytest.mark.spec("RFC 7592", "2.2")
+@pytest.mark.parametrize("other", [{}, SECRET_HELD, BY_URI, {"redirect_uris": [CALLBACK]}], ids=["keys", "secret", "jwks_uri", "few"])
+@pytest.mark.parametrize("profile", ["oidc", "fapi2-security", "fapi2-message-signing"])
+def test_what_get_told_may_be_put_back(platform: Flask, leave: str, far_servers: FakeWeb, other: dict[str, Any], profile: str) -> None:
+    assert set(FILLED) | {"jwks_uri"} >= KNOWN - OWN - ELSEWHERE
+    far_servers.pages[SECTOR] = Fetched(200, json.dumps(FILLED["redirect_uris"]).encode())
+    few = set(other) == {"redirect_uris"}
+    members = {name: value for name, value in ({} if few else FILLED).items() if name not in other}
+    told = registered(platform, leave, **members, **{name: value for name, value in other.items() if value is not None})
+    if profile != "oidc" and not few and other is not SECRET_HELD:
+        with platform.app_context():
+            set_members(told["client_id"], profile=profile)
+    read = body_of(call(platform, "GET", path_of(told), own(told)))
+    for name in ("registration_access_token", "registration_client_uri", "client_id_issued_at", "client_secret_expires_at"):
+        read.pop(name, None)
+    assert set(members) <= set(read)
+    # with its secret or without (§2.2)
+    for more in ({}, {"client_secret": told["client_secret"]} if "client_secret" in told else {}):
+        answer = call(platform, "PUT", path_of(told), own(told), {**read, **more})
+        assert answer.status_code == 200, answer.json
+        again = body_of(answer)
+        assert {name: again.get(name) for name in read} == read
+        assert set(again) - set(read) == {"registration_access_token", "registration_client_uri", "client_id_issued_at"}

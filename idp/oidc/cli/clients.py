@@ -14,7 +14,7 @@ from idp.errors import BadInput, shown
 from idp.oidc import certificates, client_addresses, client_file, clients, scopes
 from idp.oidc.cli.saying import as_json, json_of, say
 from idp.oidc.models import ClientRecord
-from idp.oidc.registration import Registration, judge
+from idp.oidc.registration import DEVICE_CODE, Registration, judge
 
 client_group = AppGroup("client", help="Clients: the business systems and other relying parties.")
 secret_file = click.option(
@@ -26,9 +26,12 @@ secret_file = click.option(
 
 def _known(registration: Registration) -> Registration:
     """The registration again, if the systems it names exist and nothing it relies on is switched off."""
-    missing = certificates.not_offered(registration, web.runtime().settings)
+    settings = web.runtime().settings
+    missing = certificates.not_offered(registration, settings)
     if missing is not None:
         raise BadInput(missing)
+    if DEVICE_CODE in registration.grant_types and settings.device_grant == "off":
+        raise BadInput("the device grant is switched off here; IDP_DEVICE_GRANT=on opens it", field="grant_types")
     for system in sorted({*scopes.systems_of(registration.scopes), *([registration.system] if registration.system else [])}):
         if session.get(BusinessSystem, system) is None:
             raise BadInput(f"there is no business system {system!r}", field="system" if system == registration.system else "scope")
