@@ -198,6 +198,19 @@ def test_the_hint_of_another_person_never_brings_this_persons_code(rp: RelyingPa
         assert answer_of(rp.authorize(other, id_token_hint=hint, prompt=prompt, scope="openid"))["error"] == "login_required"
 
 
+@pytest.mark.spec("OIDC Registration", "2")
+def test_a_client_may_register_how_fresh_a_sign_in_must_be(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    fresh = RelyingParty(platform, clock, "fresh", default_max_age=60)
+    browser = fresh.browser(beijing.id)
+    clock.advance(seconds=60)
+    assert "code" in answer_of(fresh.authorize(browser))
+    clock.advance(seconds=1)
+    assert answer_of(fresh.authorize(browser, prompt="none"))["error"] == "login_required"
+    assert fresh.authorize(browser).location.startswith("/signin/")
+    # what the request says itself goes before it
+    assert "code" in answer_of(fresh.authorize(browser, max_age="300"))
+
+
 def test_an_unmet_wish_is_no_lie_and_an_unmet_demand_is_an_error(rp: RelyingParty, beijing: Somebody) -> None:
     answer = rp.tokens(rp.browser(beijing.id), acr_values="urn:licence:acr:ekey urn:licence:acr:password-totp")
     assert claims_of(answer["id_token"])["acr"] == "urn:licence:acr:password"

@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.limits import LimitWindow
-from idp.oidc import clients, jose
-from idp.oidc.models import ClientRecord, Grant
+from idp.oidc import clients, jose, jti
+from idp.oidc.models import ClientRecord, Grant, UsedJti
 from tests.fakes import FakeClock
 from tests.fapi import Holder
 from tests.oidc.conftest import Somebody
-from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, body_of
+from tests.relying_party import ISSUER, SECRET, VERIFIER, RelyingParty, body_of, digest_of
 
 pytestmark = pytest.mark.slow
 
@@ -200,6 +200,25 @@ def test_an_assertion_proves_a_client_once(keyed: RelyingParty, clock: FakeClock
     turned_away(keyed.redeem(second, {}, **shown))
     # the replay redeemed nothing, and ended nothing
     assert keyed.redeem(second, {}, **by(assertion(clock, jti="j2"))).status_code == 200
+
+
+@pytest.mark.store
+@pytest.mark.spec("RFC 7523", "3")
+def test_a_spent_assertion_is_remembered_as_long_as_it_could_be_taken(keyed: RelyingParty, platform: Flask, clock: FakeClock) -> None:
+    """Its end is judged with a leeway, so it is kept for that long as well, whenever the worker sweeps."""
+    shown = by(assertion(clock))
+    assert keyed.redeem("x", {}, **shown).json == {"error": "invalid_grant"}
+    # expired half a minute ago by our clock, which may be the wrong one
+    clock.advance(seconds=90)
+    with platform.app_context(), transaction():
+        jti.sweep(clock.now())
+    turned_away(keyed.redeem("x", {}, **shown))
+    assert keyed.redeem("x", {}, **by(assertion(clock, exp=int(clock.now().timestamp()) - 30, jti="fresh"))).json == {"error": "invalid_grant"}
+    clock.advance(seconds=31)
+    with platform.app_context(), transaction():
+        jti.sweep(clock.now())
+        assert session.query(UsedJti).filter_by(jti_digest=digest_of("j1")).count() == 0
+    turned_away(keyed.redeem("x", {}, **shown))
 
 
 @pytest.mark.spec("RFC 7515", "4.1.7")

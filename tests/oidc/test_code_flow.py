@@ -20,7 +20,6 @@ def test_a_signed_in_person_brings_a_code_with_state_and_issuer(rp: RelyingParty
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
-@pytest.mark.requirement("R5")
 @pytest.mark.spec("OIDC Core", "2")
 @pytest.mark.parametrize("alg", ["ES256", "RS256"])
 def test_the_id_token_says_who_when_and_how(platform: Flask, clock: FakeClock, beijing: Somebody, alg: str) -> None:
@@ -60,7 +59,6 @@ def test_the_access_token_is_for_the_clients_own_system(rp: RelyingParty, beijin
 
 
 @pytest.mark.spec("OIDC Core", "5.3")
-@pytest.mark.requirement("R36")
 def test_userinfo_tells_what_the_scopes_release(rp: RelyingParty, beijing: Somebody) -> None:
     answer = rp.tokens(rp.browser(beijing.id))
     told = body_of(rp.userinfo(answer["access_token"]))

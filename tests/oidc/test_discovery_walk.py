@@ -105,12 +105,44 @@ def issuer(walk: Walk, value: str) -> None:
     assert claims_of(walk.redeemed(rp)["id_token"])["iss"] == value == ISSUER
 
 
-def endpoint(walk: Walk, value: str) -> None:
-    """It is there, and says something sensible to whoever brings nothing."""
-    path = value.removeprefix(ISSUER)
-    answers = [walk.platform.test_client().open(path, method=method, base_url=ISSUER) for method in ("GET", "POST")]
-    assert {answer.status_code for answer in answers} & {200, 400, 401, 405}
-    assert all(answer.status_code < 500 and answer.status_code != 404 for answer in answers)
+def at_authorization(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    assert "code" in answer_of(walk.browser(rp).get(value.removeprefix(ISSUER), query_string=rp.request(), base_url=ISSUER))
+
+
+def at_token_endpoint(walk: Walk, value: str) -> None:
+    rp = walk.client(grant_types=["client_credentials"], redirect_uris=[], scope="enterprise", response_types=[])
+    assert body_of(walk.called(value.removeprefix(ISSUER), rp, {"grant_type": "client_credentials"}))["token_type"] == "Bearer"
+
+
+def at_userinfo(walk: Walk, value: str) -> None:
+    token = walk.redeemed(walk.client())["access_token"]
+    told = walk.platform.test_client().get(value.removeprefix(ISSUER), headers={"Authorization": f"Bearer {token}"}, base_url=ISSUER)
+    assert body_of(told)["sub"] == walk.person.sub
+
+
+def at_sign_out(walk: Walk, value: str) -> None:
+    rp = walk.client(post_logout_redirect_uris=["https://rp.example/after"])
+    browser = walk.browser(rp)
+    asked = {"id_token_hint": rp.tokens(browser)["id_token"], "post_logout_redirect_uri": "https://rp.example/after"}
+    assert browser.get(value.removeprefix(ISSUER), query_string=asked, base_url=ISSUER).location == "https://rp.example/after"
+
+
+def at_introspection(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    assert body_of(walk.called(value.removeprefix(ISSUER), rp, {"token": walk.redeemed(rp)["access_token"]}))["active"] is True
+
+
+def at_revocation(walk: Walk, value: str) -> None:
+    rp = walk.client()
+    token = walk.redeemed(rp)["access_token"]
+    assert walk.called(value.removeprefix(ISSUER), rp, {"token": token}).status_code == 200
+    assert rp.userinfo(token).status_code == 401
+
+
+def at_device(walk: Walk, value: str) -> None:
+    tv = walk.client("none", redirect_uris=[], grant_types=[DEVICE_CODE])
+    assert {"device_code", "user_code"} <= set(body_of(walk.called(value.removeprefix(ISSUER), tv, {"scope": "openid"})))
 
 
 def jwks(walk: Walk, value: str) -> None:
@@ -337,10 +369,13 @@ def backchannel(walk: Walk, value: bool) -> None:
 
 EXERCISES: dict[str, Exercise] = {
     "issuer": issuer,
-    **dict.fromkeys(
-        ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint", "device_authorization_endpoint"), endpoint
-    ),
-    **dict.fromkeys(("introspection_endpoint", "revocation_endpoint"), endpoint),
+    "authorization_endpoint": at_authorization,
+    "token_endpoint": at_token_endpoint,
+    "userinfo_endpoint": at_userinfo,
+    "end_session_endpoint": at_sign_out,
+    "device_authorization_endpoint": at_device,
+    "introspection_endpoint": at_introspection,
+    "revocation_endpoint": at_revocation,
     "jwks_uri": jwks,
     "registration_endpoint": registration,
     "scopes_supported": scope,
@@ -417,7 +452,13 @@ def test_every_member_and_every_value_works(walk: Walk) -> None:
 
 PLANTED: dict[str, Any] = {
     "issuer": "https://elsewhere.example",
-    "token_endpoint": f"{ISSUER}/oauth2/nothing",
+    "authorization_endpoint": f"{ISSUER}/oauth2/logout",
+    "token_endpoint": f"{ISSUER}/oauth2/revoke",
+    "userinfo_endpoint": f"{ISSUER}/oauth2/jwks",
+    "end_session_endpoint": f"{ISSUER}/oauth2/authorize",
+    "device_authorization_endpoint": f"{ISSUER}/oauth2/par",
+    "introspection_endpoint": f"{ISSUER}/oauth2/revoke",
+    "revocation_endpoint": f"{ISSUER}/oauth2/introspect",
     "registration_endpoint": f"{ISSUER}/oauth2/token",
     "jwks_uri": f"{ISSUER}/.well-known/openid-configuration",
     "scopes_supported": "address",

@@ -23,7 +23,6 @@ def named(member: str, text: str) -> None:
     judge({"client_id": "rp", "redirect_uris": [CALLBACK], member: [text] if member == "contacts" else text})
 
 
-@pytest.mark.requirement("R81")
 @pytest.mark.parametrize("member", NAMES)
 @pytest.mark.parametrize("sign", CONTROLS, ids=ascii)
 def test_signs_that_change_how_the_rest_is_seen_are_refused(member: str, sign: str) -> None:

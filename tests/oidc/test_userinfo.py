@@ -108,7 +108,7 @@ def test_a_disabled_client_hears_nothing_more(rp: RelyingParty, platform: Flask,
     assert rp.userinfo(token).status_code == 401
 
 
-@pytest.mark.requirement("R90")
+@pytest.mark.spec("OIDC Core", "10.1.1")
 def test_a_withdrawn_keys_tokens_die_at_once_and_a_retired_ones_live_on(
     rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock
 ) -> None:
