@@ -159,9 +159,11 @@ def test_the_subject_that_is_meant(rp: RelyingParty, beijing: Somebody, shanghai
 @pytest.mark.parametrize("place", ["id_token", "userinfo"])
 def test_of_several_subjects_any_will_do(rp: RelyingParty, beijing: Somebody, shanghai: Somebody, place: str) -> None:
     mine = rp.browser(beijing.id)
-    for values in ([beijing.sub, "x"], ["x", beijing.sub], [1, None, {}, beijing.sub], []):
+    met: list[list[Any]] = [[beijing.sub, "x"], ["x", beijing.sub], [1, None, {}, beijing.sub], []]
+    unmet: list[list[Any]] = [[shanghai.sub, "x"], ["x"], [1, None, {}, ""], [[beijing.sub]]]
+    for values in met:
         assert "code" in answer_of(rp.authorize(mine, claims=json.dumps({place: {"sub": {"values": values}}}), prompt="none"))
-    for values in ([shanghai.sub, "x"], ["x"], [1, None, {}, ""], [[beijing.sub]]):
+    for values in unmet:
         answer = answer_of(rp.authorize(mine, claims=json.dumps({place: {"sub": {"values": values}}}), prompt="none"))
         assert answer["error"] == "login_required"
 
