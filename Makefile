@@ -40,7 +40,7 @@ lock: environment ## Lock the dependencies again; UPGRADE=--upgrade takes newer 
 	@test -x .state/uv/bin/uv || $(RUN)/python -m venv .state/uv
 	@.state/uv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@for extra in agent clients server; do $(LOCK) --extra $$extra -o requirements/$$extra.txt || exit 1; done
-	@$(LOCK) --extra server --extra clients --extra dev -o requirements/dev.txt
+	@$(LOCK) --extra server --extra agent --extra clients --extra dev -o requirements/dev.txt
 
 # an empty database at the newest revision is compared with the models; its secret opens nothing
 SCRATCH = IDP_DATA_DIR=.state/migration IDP_DATABASE_URL= IDP_SECRET_KEY=$$($(RUN)/python -c 'import secrets; print(secrets.token_urlsafe(32))')
