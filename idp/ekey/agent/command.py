@@ -1,0 +1,87 @@
+"""The command `idp-ekey-agent`: reads its options, starts the service, asks for PINs in the main thread."""
+
+import argparse
+import locale
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from idp.ekey.agent import PORT, VERSION, words
+from idp.ekey.agent.authentication import Authentication
+from idp.ekey.agent.cards import Readers
+from idp.ekey.agent.events import Events
+from idp.ekey.agent.guard import Guard, wellformed_origin
+from idp.ekey.agent.pcsc import PcscReaders
+from idp.ekey.agent.prompts import MainThreadPrompt, Prompt, TerminalPrompt
+from idp.ekey.agent.service import ADDRESS, Parts, make_server, start
+
+
+def _origin(text: str) -> str:
+    if not wellformed_origin(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no origin: https://name[:port] in lower case, without a slash at the end")
+    return text
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "idp-ekey-agent", description="Lets pages of the platform ask the e-key in this computer's reader for a signature."
+    )
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.add_argument("--port", type=int, default=int(os.environ.get("IDP_AGENT_PORT", PORT)), help="TCP port on 127.0.0.1 [IDP_AGENT_PORT]")
+    default = os.environ.get("IDP_AGENT_ORIGINS", "").split()
+    parser.add_argument("--origin", type=_origin, action="append", help="an origin of the platform; may be repeated [IDP_AGENT_ORIGINS, with spaces]")
+    parser.add_argument("--prompt", choices=("window", "terminal"), default="window", help="where the PIN is asked")
+    system = words.language(os.environ.get("LANG") or locale.getlocale()[0] or "")
+    parser.add_argument("--language", choices=sorted(words.LANGUAGES), default=system, help="language of the PIN window")
+    options = parser.parse_args(arguments)
+    options.origin = options.origin or [_checked(parser, origin) for origin in default]
+    if not options.origin:
+        parser.error("name at least one --origin")
+    return options
+
+
+def _checked(parser: argparse.ArgumentParser, origin: str) -> str:
+    try:
+        return _origin(origin)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"IDP_AGENT_ORIGINS: {error}")
+
+
+def _prompt(kind: str, language: str) -> Prompt:
+    texts = words.LANGUAGES[language]
+    if kind == "terminal":
+        return TerminalPrompt(texts)
+    from idp.ekey.agent.window import WindowPrompt  # Tk may be absent where the terminal is used
+
+    return WindowPrompt(texts)
+
+
+def run(port: int, origins: Sequence[str], readers: Readers, prompt: Prompt, stop: threading.Event) -> None:
+    """Serve until `stop` is set; the calling thread asks for PINs and must be the main one if `prompt` opens windows."""
+    carried, events = MainThreadPrompt(prompt), Events(readers)
+    server = make_server(port, lambda bound: Parts(Guard(bound, frozenset(origins)), Authentication(readers, carried), events))
+    start(server, events, stop)
+    print(f"http://{ADDRESS}:{server.server_port}", flush=True)  # noqa: T201  # tells whoever started it that it is ready
+    try:
+        carried.answer_until(stop)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the agent until Ctrl-C or SIGTERM; gives the exit code."""
+    options = _options(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        run(options.port, options.origin, PcscReaders(), _prompt(options.prompt, options.language), stop)
+    except OSError as error:
+        sys.stderr.write(f"port {options.port}: {error.strerror}\n")
+        return 1
+    return 0

@@ -1,0 +1,81 @@
+"""Programs that others wrote for PIV cards meet the virtual card over PC/SC."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests.cards import PIN, PUK, Cards
+from virtual_card.card_file import CardFile
+from virtual_card.reader import Reader
+
+KINDS = ["rsa2048", "p256", "p384"]
+
+
+def told(reader: Reader, *command: str, fails: bool = False) -> str:
+    """What the program prints."""
+    done = subprocess.run(command, env=reader.environment, capture_output=True, text=True, timeout=60, check=False)
+    printed = done.stdout + done.stderr
+    assert fails == (done.returncode != 0), printed
+    return printed
+
+
+def test_opensc_knows_what_it_is(reader: Reader, cards: Cards) -> None:
+    reader.insert(cards.new())
+    assert "Personal Identity Verification Card" in told(reader, "opensc-tool", "-n")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pkcs11_lists_and_tests_it(reader: Reader, cards: Cards, kind: str) -> None:
+    reader.insert(cards.new(kind))
+    objects = told(reader, "pkcs11-tool", "-L", "-O", "--login", "--pin", PIN)
+    assert "Certificate for PIV Authentication" in objects
+    assert "Private Key Object" in objects
+    tested = told(reader, "pkcs11-tool", "--login", "--pin", PIN, "-t")
+    # its one complaint: PIV cards give no random numbers over this interface
+    assert [line for line in tested.splitlines() if "ERR:" in line] == ["  ERR: C_GenerateRandom failed: CKR_FUNCTION_NOT_SUPPORTED (0x54)"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mechanism", "digest"),
+    [("rsa2048", "SHA256-RSA-PKCS", "sha256"), ("p256", "ECDSA-SHA256", "sha256"), ("p384", "ECDSA-SHA384", "sha384")],
+)
+def test_what_it_signs_over_pkcs11_openssl_verifies(reader: Reader, cards: Cards, tmp_path: Path, kind: str, mechanism: str, digest: str) -> None:
+    path = cards.new(kind)
+    reader.insert(path)
+    message, signature, public = tmp_path / "message", tmp_path / "signature", tmp_path / "public.pem"
+    message.write_text("message")
+    der = x509.load_der_x509_certificate(bytes.fromhex(CardFile(path).memory.slots["9A"].certificate))
+    public.write_bytes(der.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    files = ["--input-file", str(message), "--output-file", str(signature)]
+    flavour = [] if kind == "rsa2048" else ["--signature-format", "openssl"]
+    told(reader, "pkcs11-tool", "--login", "--pin", PIN, "--sign", "--id", "01", "-m", mechanism, *flavour, *files)
+    assert "Verified OK" in told(reader, "openssl", "dgst", f"-{digest}", "-verify", str(public), "-signature", str(signature), str(message))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_yubico_reads_its_status(reader: Reader, cards: Cards, kind: str) -> None:
+    reader.insert(cards.new(kind))
+    status = told(reader, "yubico-piv-tool", "-r", "Virtual", "-a", "status")
+    assert {"rsa2048": "RSA2048", "p256": "ECCP256", "p384": "ECCP384"}[kind] in status
+    assert "PIN tries left:\t3" in status
+
+
+def test_yubico_locks_unlocks_and_changes_it(reader: Reader, cards: Cards) -> None:
+    reader.insert(cards.new())
+    yubico = ["yubico-piv-tool", "-r", "Virtual"]
+    for _ in range(3):
+        told(reader, *yubico, "-a", "verify-pin", "-P", "000000", fails=True)
+    assert "PIN tries left:\t0" in told(reader, *yubico, "-a", "status")
+    told(reader, *yubico, "-a", "unblock-pin", "-P", PUK, "-N", "654321")
+    told(reader, *yubico, "-a", "change-pin", "-P", "654321", "-N", "111111")
+    assert "Successfully verified" in told(reader, *yubico, "-a", "verify-pin", "-P", "111111")
+
+
+def test_two_slots_and_removal(reader: Reader, cards: Cards) -> None:
+    reader.insert(cards.new(), 0)
+    reader.insert(cards.new(), 1)
+    lines = told(reader, "opensc-tool", "-l").splitlines()
+    assert [line.split()[:2] for line in lines[2:]] == [["0", "Yes"], ["1", "Yes"]]
