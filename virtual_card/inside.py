@@ -1,7 +1,7 @@
 """The process that holds daemon and cards; in a network of its own, because vpcd listens to everybody (0.0.0.0).
 
-Takes a line a command on standard input: `insert SLOT FILE`, `remove SLOT`, `pull SLOT INSTRUCTION` (hexadecimal, or `on`: the card goes when the
-reader sends this). Answers a line each: `ok` or the fault. Ends with its input, that is, with whoever started it.
+Takes a line a command on standard input: `insert SLOT FILE`, `remove SLOT`, `pull SLOT INSTRUCTION` (hexadecimal: the card goes when the reader
+sends this). Answers a line each: `ok` or the fault. Ends with its input, that is, with whoever started it.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 from virtual_card import daemon
 from virtual_card.card_file import CardFile
 from virtual_card.piv import Card
-from virtual_card.vpcd import AT_POWER_ON, PATIENCE_SECONDS, Inserted
+from virtual_card.vpcd import PATIENCE_SECONDS, Inserted
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # <linux/sockios.h>, <linux/if.h>
 OWN_NETWORK = "VIRTUAL_CARD_OWN_NETWORK"  # set by whoever made a network for this process
@@ -54,7 +54,7 @@ class Slots:
         return "ok"
 
     def _pull(self, slot: int, instruction: str) -> str:
-        self._cards[slot].pull_at = AT_POWER_ON if instruction == "on" else int(instruction, 16)
+        self._cards[slot].pull_at = int(instruction, 16)
         return "ok"
 
 

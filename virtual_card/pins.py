@@ -22,13 +22,13 @@ def well_formed(value: bytes) -> bool:
 
 
 def prove(secret: Secret, value: bytes, save: Callable[[], None]) -> None:
-    """Return if `value` is right, which gives all tries back; Refused(63Cx or 6983) otherwise."""
+    """Return if `value` is right, which gives all tries back; Refused(63Cx) otherwise, (6983) if no try was left."""
     if not secret.left:
         raise Refused(BLOCKED)
     secret.left -= 1
     save()
     if not compare_digest(bytes.fromhex(secret.value), value):
-        raise Refused(tries_left(secret))
+        raise Refused(0x63C0 | min(secret.left, 15))
     secret.left = secret.limit
     save()
 

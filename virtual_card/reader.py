@@ -14,7 +14,7 @@ from typing import IO
 from virtual_card import daemon
 from virtual_card.inside import OWN_NETWORK
 
-POWER_ON, SELECT, GET_DATA, VERIFY, SIGN = "on", "A4", "CB", "20", "87"
+SELECT, GET_DATA, VERIFY, SIGN = "A4", "CB", "20", "87"
 ROOT = Path(__file__).parent.parent
 
 
@@ -54,7 +54,7 @@ class Reader:
         self._tell(f"remove {slot}")
 
     def pull_at(self, moment: str, slot: int = 0) -> None:
-        """Pull the card when the reader sends it this: POWER_ON, or an instruction byte such as VERIFY."""
+        """Pull the card when the reader sends it instruction byte, such as VERIFY."""
         self._tell(f"pull {slot} {moment}")
 
     def _tell(self, line: str) -> None:

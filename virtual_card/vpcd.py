@@ -11,9 +11,8 @@ from contextlib import suppress
 
 from virtual_card.piv import Card
 
-OFF, ON, RESET, GIVE_ATR = 0, 1, 2, 4
+GIVE_ATR = 4
 ATR = bytes.fromhex("3B80800101")  # T=0 and T=1, no historical bytes, checksum
-AT_POWER_ON = -1  # beside instruction bytes
 PATIENCE_SECONDS = 10.0
 
 
@@ -48,21 +47,19 @@ class Inserted:
     def _react(self, message: bytes) -> bool:
         """Answer; False when this is where somebody pulls the card."""
         if len(message) == 1:
-            return self._control(message[0])
+            self._control(message[0])
+            return True
         if self.pull_at == message[1]:
             return False
         self._send(self.card.answer(message))
         return True
 
-    def _control(self, code: int) -> bool:
+    def _control(self, code: int) -> None:
         if code == GIVE_ATR:
             self._send(ATR)
             self.seen.set()
-            return True
-        if code in (ON, RESET) and self.pull_at == AT_POWER_ON:
-            return False
-        self.card.power_off()
-        return True
+        else:  # off, on, reset: each time the card begins anew
+            self.card.power_off()
 
     def _send(self, answer: bytes) -> None:
         self._connection.sendall(struct.pack(">H", len(answer)) + answer)
