@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from virtual_card.piv import Card
 from virtual_card.vpcd import PATIENCE_SECONDS, Inserted
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1  # <linux/sockios.h>, <linux/if.h>
+EMPTY_SECONDS = 0.8
 OWN_NETWORK = "VIRTUAL_CARD_OWN_NETWORK"  # set by whoever made a network for this process
 
 
@@ -36,6 +38,7 @@ class Slots:
         """Empty slots; the first one is at `port`."""
         self._port = port
         self._cards: dict[int, Inserted] = {}
+        self._gone_at: dict[int, float] = {}
 
     def run(self, line: str) -> str:
         """Carry one command out; gives the answer."""
@@ -45,12 +48,16 @@ class Slots:
 
     def _insert(self, slot: int, path: str) -> str:
         self._remove(slot)
+        # pcscd looks every 0.4 s: a card that comes between two looks counts as the one that went, and is never announced
+        time.sleep(max(0.0, self._gone_at.get(slot, 0.0) + EMPTY_SECONDS - time.monotonic()))
         self._cards[slot] = Inserted(Card(CardFile(Path(path))), self._port + slot)
         return "ok" if self._cards[slot].seen.wait(PATIENCE_SECONDS) else "the reader does not look at the card"
 
     def _remove(self, slot: int, _what: str = "") -> str:
         if slot in self._cards:
-            self._cards.pop(slot).pull()
+            card = self._cards.pop(slot)
+            card.pull()
+            self._gone_at[slot] = card.gone_at
         return "ok"
 
     def _pull(self, slot: int, instruction: str) -> str:

@@ -24,6 +24,7 @@ class Inserted:
         self.card = card
         self.seen = threading.Event()  # the reader has asked for the ATR
         self.pull_at: int | None = None
+        self.gone_at = 0.0  # by the monotonic clock
         self._connection = _connected(port)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -43,6 +44,7 @@ class Inserted:
         self.card.power_off()
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
+        self.gone_at = time.monotonic()
 
     def _react(self, message: bytes) -> bool:
         """Answer; False when this is where somebody pulls the card."""

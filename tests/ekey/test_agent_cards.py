@@ -21,7 +21,7 @@ from virtual_card.card_file import CardFile
 from virtual_card.reader import GET_DATA, SELECT, SIGN, VERIFY, Reader
 
 READERS = PcscReaders()
-MOST_LOOKS = 100
+MOST_LOOKS = 12
 
 
 def until(holds: Callable[[int], bool]) -> None:
