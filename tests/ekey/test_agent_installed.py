@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ def port_of(process: subprocess.Popen[str]) -> int:
     return int(found[1])
 
 
+def read_until(terminal: int, end: str) -> str:
+    shown = b""
+    while not shown.decode(errors="ignore").endswith(end):
+        shown += os.read(terminal, 4096)
+    return shown.decode()
+
+
 def test_the_version_is_the_projects() -> None:
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
 
@@ -40,22 +48,27 @@ def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Ca
     ) as process:
         os.close(theirs)
         page = Page(port_of(process), Person())
-        os.write(ours, f"{PIN}\n".encode())
-        verified(page.authenticate().text, ORIGIN, NONCE)
-        shown = os.read(ours, 4096).decode()
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(page.authenticate)
+            shown = read_until(ours, "8 位）: ")
+            os.write(ours, f"{PIN}\n".encode())
+            verified(answer.result(20).text, ORIGIN, NONCE)
+        shown += os.read(ours, 4096).decode()
         process.terminate()
         logged = process.communicate(timeout=10)[1]
     os.close(ours)
     assert "张三" in shown
     assert ORIGIN in shown
-    assert PIN not in logged
+    assert PIN not in logged + shown
 
 
 @pytest.fixture
 def display() -> Iterator[str]:
     """A screen that nobody sees."""
     ours, theirs = os.pipe()
-    with subprocess.Popen(["Xvfb", "-displayfd", str(theirs), "-screen", "0", "800x600x24", "-nolisten", "tcp"], pass_fds=(theirs,)) as server:
+    with subprocess.Popen(
+        ["/usr/bin/Xvfb", "-displayfd", str(theirs), "-screen", "0", "800x600x24", "-nolisten", "tcp"], pass_fds=(theirs,)
+    ) as server:
         os.close(theirs)
         yield f":{os.read(ours, 16).decode().strip()}"
         server.terminate()
@@ -105,13 +118,13 @@ def test_the_window_shows_who_and_where_and_hides_the_pin(display: str, given: s
 def test_the_agent_runs_with_nothing_but_its_extra(tmp_path: Path, reader: Reader, cards: Cards) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", ROOT / "requirements" / "agent.txt"], check=True)
-    subprocess.run([*pip, "--no-deps", ROOT], check=True)
+    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "agent.txt")], check=True)
+    subprocess.run([*pip, "--no-deps", str(ROOT)], check=True)
     listed = subprocess.run([python, "-m", "pip", "list", "--format", "freeze"], check=True, capture_output=True, text=True).stdout
     assert not re.search(r"(?im)^(flask|sqlalchemy|authlib|pydantic)\b", listed)
     put_in(reader, cards.new())
-    command = [python.parent / "idp-ekey-agent", *COMMAND[2:], "--prompt", "terminal"]
+    command = [str(python.parent / "idp-ekey-agent"), *COMMAND[2:], "--prompt", "terminal"]
     environment = {name: value for name, value in reader.environment.items() if name != "PYTHONPATH"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
         assert Page(port_of(process), Person()).status()["username"] == "张三"
