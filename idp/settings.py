@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     client_cert_format: Literal["rfc9440", "pem-escaped"] = Field(
         "rfc9440", description="How that header is written: `:base64 of the DER:`, or nginx's `$ssl_client_escaped_cert`."
     )
+    client_cert_secret: SecretStr = Field(
+        SecretStr(""),
+        description="What the proxy writes in that header before the certificate, with a blank between: 32 or more of A–Z a–z 0–9 . _ ~ -, known to "
+        "nobody else. Needed in production: a header that a client wrote with `_` for `-` arrives under the same name.",
+    )
     mtls_base_url: str = Field(
         "", description="Public address of the host that asks clients for certificates; empty = the issuer's does. Only there do certificates count."
     )
@@ -178,6 +183,14 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} cannot be the name of that header")
         return value
 
+    @field_validator("client_cert_secret")
+    @classmethod
+    def _header_secret(cls, value: SecretStr) -> SecretStr:
+        # what every proxy's configuration can hold as it is
+        if value.get_secret_value() and not re.fullmatch(rf"[A-Za-z0-9._~-]{{{MIN_SECRET_CHARACTERS},200}}", value.get_secret_value()):
+            raise ValueError(f"must be {MIN_SECRET_CHARACTERS} to 200 of A–Z a–z 0–9 . _ ~ -")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
@@ -208,6 +221,8 @@ class Settings(BaseSettings):
             raise ValueError("smtp_url: needed for delivery by smtp")
         if self.client_cert_header and not self.trusted_proxy:
             raise ValueError("client_cert_header: needs trusted_proxy, or anyone could claim a certificate")
+        if self.client_cert_header and self.production and not self.client_cert_secret.get_secret_value():
+            raise ValueError("client_cert_secret: needed for client_cert_header, or a client that writes `_` for `-` could claim a certificate")
         if (self.mtls_base_url or self.mtls_ca_file) and not self.client_cert_header:
             raise ValueError("client_cert_header: needed for mtls_base_url and mtls_ca_file, or no certificate ever arrives")
         if self.mtls_base_url == self.issuer:

@@ -1,6 +1,7 @@
 """The process beside the server: `python -m idp.worker` delivers the outbox and runs the jobs of app.JOBS until SIGTERM.
 
-Each job is one short transaction; a job or delivery that fails is logged and comes again. Several workers at once do no harm.
+Each job is one short transaction, or several where there is much to do; a job or delivery that fails is logged and comes again. Several workers at
+once do no harm.
 Each kind of outbox item has threads of its own, and a thread that is free takes the next lane: no kind waits for another, no lane for a batch.
 """
 
@@ -23,6 +24,8 @@ from idp.web import Runtime, runtime
 
 SWEEP_SECONDS = 60.0
 OUTBOX_SECONDS = 1.0
+# How often at most a job that leaves something over comes again at once.
+BATCHES = 50
 # Deliveries at once; each needs a database connection for a moment only.
 THREADS = 8
 # An outgoing call takes 5 s at most (outbound.WHOLE_SECONDS) and a lane that failed rests 30 s. So 32 receivers of logout tokens that hang hold up
@@ -34,13 +37,16 @@ Job = Callable[[datetime], object]
 
 
 def run_once(app: Flask, jobs: Sequence[Job]) -> int:
-    """Run each job in a transaction of its own; how many failed."""
+    """Run each job in a transaction of its own, and again while it says that there is more; how many failed."""
     failed = 0
     for job in jobs:
         with app.app_context():
             try:
-                with transaction():
-                    job(runtime().adapters.clock.now())
+                for _ in range(BATCHES):
+                    with transaction():
+                        more = job(runtime().adapters.clock.now())
+                    if more is not True:
+                        break
             except Exception:
                 log.exception("job %s.%s failed", job.__module__, job.__qualname__)
                 failed += 1

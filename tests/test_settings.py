@@ -33,6 +33,8 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("IDP_TRUSTED_PROXY", "everyone", "everyone"),
         ("IDP_CLIENT_CERT_HEADER", "Client-Cert", "trusted_proxy"),
         ("IDP_CLIENT_CERT_HEADER", "Client_Cert", "cannot be the name"),
+        ("IDP_CLIENT_CERT_SECRET", "short", "IDP_CLIENT_CERT_SECRET: must be 32"),
+        ("IDP_CLIENT_CERT_SECRET", "a b" * 16, "IDP_CLIENT_CERT_SECRET: must be 32"),
         ("IDP_CLIENT_CERT_HEADER", "Authorization", "cannot be the name"),
         ("IDP_MTLS_BASE_URL", "https://mtls.example.cn", "client_cert_header"),
         ("IDP_MTLS_BASE_URL", "http://mtls.example.cn", "IDP_MTLS_BASE_URL: plain http"),
@@ -63,6 +65,13 @@ def test_a_wrong_or_dangerous_value_stops_the_start(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=named):
         load()
+
+
+def test_a_certificate_in_production_needs_the_secret_of_the_proxy() -> None:
+    there: dict[str, object] = {"issuer": "https://sso.example.cn", "delivery": "smtp", "smtp_url": "smtp://mail", "trusted_proxy": ("10.0.0.1",)}
+    with pytest.raises(ConfigurationError, match="client_cert_secret"):
+        load(**there, client_cert_header="Client-Cert")
+    assert load(**there, client_cert_header="Client-Cert", client_cert_secret="x" * 32).production
 
 
 def test_insecure_transport_never_reaches_a_public_issuer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Table, bindparam, delete, exists, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.db import session, spend_once
-from idp.oidc import grant_facts, scopes
+from idp.oidc import grant_facts, scopes, sender
 from idp.oidc.clients import Client, ClientCache
 from idp.oidc.models import Grant
 from idp.oidc.sender import Confirmation
@@ -59,6 +59,9 @@ def judge(token: str, at: Moment, clients: ClientCache) -> AccessToken | None:
         return None
     # given before it was switched off, or to another client that had this id; tokens and clients older than this claim have none
     if claims.get("gen", "") != client.generation:
+        return None
+    # what is bound to nobody counts no more once the client may have bound tokens only
+    if sender.unbound(client.registration, claims.get("cnf", {})):
         return None
     granted = scopes.split(claims["scope"])
     if "gid" not in claims:

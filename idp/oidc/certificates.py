@@ -5,6 +5,7 @@ What is malformed, too large, out of its time or not exactly one certificate is 
 
 import base64
 import binascii
+import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
@@ -25,6 +27,7 @@ from idp.settings import Settings
 BY_CA, SELF_SIGNED = "tls_client_auth", "self_signed_tls_client_auth"
 METHODS = (BY_CA, SELF_SIGNED)
 MAX_HEADER_CHARACTERS = 16 * 1024
+MIN_RSA_BITS = 2048
 # our own header line and the whole of what it may hold (RFC 8941 §3.3.5, RFC 9440 §2.1)
 _BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/]+={0,2}):")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----\s*")
@@ -56,6 +59,17 @@ def thumbprint(der: bytes) -> str:
 # --- the header -----------------------------------------------------------------------------------------------------------------------------
 
 
+def handed_on(header: str | None, secret: str) -> str | None:
+    """What stands behind the secret that only the trusted proxy knows; the whole header where there is no secret.
+
+    WSGI calls `Client_Cert` and `Client-Cert` alike: a proxy that drops the one may let the other through.
+    """
+    if header is None or not secret:
+        return header
+    shown, _, rest = header.partition(" ")
+    return rest if hmac.compare_digest(shown.encode(errors="replace"), secret.encode()) else None
+
+
 def read(header: str | None, written: str, now: datetime) -> ClientCertificate | None:
     """The certificate in the proxy's header, written as `client_cert_format` says, if it counts at `now`."""
     # what a proxy sends where there is none may be anything: nothing, a placeholder, "(null)"
@@ -67,10 +81,16 @@ def read(header: str | None, written: str, now: datetime) -> ClientCertificate |
     try:
         der = base64.b64decode("".join(found[1].split()), validate=True)
         parsed = x509.load_der_x509_certificate(der)
-        in_time = parsed.not_valid_before_utc <= now.astimezone(UTC) <= parsed.not_valid_after_utc
+        counts = parsed.not_valid_before_utc <= now.astimezone(UTC) <= parsed.not_valid_after_utc and not _weak(parsed)
     except (binascii.Error, *_BROKEN):
         return None
-    return ClientCertificate(thumbprint(der), parsed) if in_time else None
+    return ClientCertificate(thumbprint(der), parsed) if counts else None
+
+
+def _weak(certificate: x509.Certificate) -> bool:
+    # as for keys of a JWKS; the chain of a self-signed one is judged by nobody else
+    key = certificate.public_key()
+    return isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS
 
 
 # --- the chain ------------------------------------------------------------------------------------------------------------------------------
@@ -202,10 +222,6 @@ def fault(own: Any) -> str | None:
     # RFC 8705 §2.1.2
     if len(names) != (own.token_endpoint_auth_method == BY_CA):
         return f"{BY_CA} needs exactly one of {', '.join(NAMES)}; other methods have none"
-    if own.token_endpoint_auth_method == SELF_SIGNED:
-        # §2.2.2
-        certified = own.jwks_uri is not None or (own.jwks is not None and any("x5c" in jwk for jwk in own.jwks["keys"]))
-        return None if certified else f"{SELF_SIGNED} needs jwks or jwks_uri with certificates in x5c"
     return _misspelt(names)
 
 

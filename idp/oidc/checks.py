@@ -103,6 +103,8 @@ def _nothing_elsewhere(subject: Subject) -> Fault | None:
 
 def _must_be_pushed(subject: Subject) -> Fault | None:
     own = subject.known.registration
+    if subject.pushed is not None:
+        return None
     # FAPI 2.0 Security Profile §5.3.2.2, RFC 9126 §6
     return Fault("invalid_request", "not_pushed") if own.fapi or own.require_pushed_authorization_requests else None
 
@@ -175,7 +177,7 @@ class Check:
 
 
 # "authorize": a browser brings the whole request; "par": its client pushes it; "kept": one that passed either comes back from the store
-AUTHORIZE, COMING_IN, ALL = frozenset({"authorize"}), frozenset({"authorize", "par"}), frozenset({"authorize", "par", "kept"})
+BROWSERS, ALL = frozenset({"authorize", "kept"}), frozenset({"authorize", "par", "kept"})
 # "device": what a device asks for (RFC 8628 §3.1)
 DEVICE_TOO = ALL | {"device"}
 CHECKS = (
@@ -184,8 +186,8 @@ CHECKS = (
     Check(_may_authorize, Failure.ANSWER, ALL),
     Check(_well_formed, Failure.ANSWER, DEVICE_TOO),
     Check(_nothing_elsewhere, Failure.ANSWER, ALL),
-    Check(_must_be_pushed, Failure.ANSWER, AUTHORIZE),
-    Check(_must_be_signed, Failure.ANSWER, COMING_IN),
+    Check(_must_be_pushed, Failure.ANSWER, BROWSERS),
+    Check(_must_be_signed, Failure.ANSWER, ALL),
     Check(_response_type, Failure.ANSWER, ALL),
     Check(_response_mode, Failure.ANSWER, ALL),
     Check(_pkce, Failure.ANSWER, ALL),

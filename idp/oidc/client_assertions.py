@@ -14,6 +14,8 @@ from idp.oidc.jti import SKEW_SECONDS, Jti
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TYPES = ("JWT", "client-authentication+jwt")
 MAX_LIFE_SECONDS = 600
+# what only an authorization request says
+REQUESTED = ("response_type", "redirect_uri", "scope", "code_challenge")
 
 
 def claimed_client(assertion: str) -> str | None:
@@ -33,6 +35,9 @@ def judge(assertion: str, client: Client, audiences: tuple[str, ...], now: datet
     # 3
     if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
         return "assertion_issuer"
+    # RFC 9101 §10.8: what a person's browser carried in the open proves nobody
+    if any(name in claims for name in REQUESTED):
+        return "assertion_request"
     # 4: draft-ietf-oauth-rfc7523bis: the issuer alone, no list
     if claims.get("aud") not in audiences:
         return "assertion_audience"

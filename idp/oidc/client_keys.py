@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, RSAKey
 
@@ -67,12 +70,21 @@ def _named(kid: object) -> bool:
 
 
 def _certified(jwk: dict[str, Any]) -> str | None:
-    """The thumbprint of the certificate in a JWK, whatever kind of key it is for."""
+    """The thumbprint of the certificate in a JWK, if it is of that key (RFC 7517 §4.7), whatever kind of key for signatures that is."""
     chain = jwk.get("x5c")
-    try:
-        return certificates.thumbprint(base64.b64decode(chain[0], validate=True)) if isinstance(chain, list) and chain else None
-    except (ValueError, TypeError):
+    if not isinstance(chain, list) or not chain or jwk.get("use", "sig") != "sig":
         return None
+    try:
+        der = base64.b64decode(chain[0], validate=True)
+        same = _spki(x509.load_der_x509_certificate(der).public_key()) == _spki(JWKRegistry.import_key(jwk).raw_value)
+    except (JoseError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return certificates.thumbprint(der) if same else None
+
+
+def _spki(key: Any) -> bytes:
+    written: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return written
 
 
 class Keys:

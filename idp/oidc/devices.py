@@ -109,9 +109,8 @@ def plan(form: Mapping[str, str], client: Client, issuer: str, secret: str, netw
 
 def may_look(account_id: int, network: str, now: datetime) -> bool:
     """Inside a transaction: whether this person, and this network, may try one more code."""
-    # both are counted, whichever says no
-    tries = [take(BY_ACCOUNT, str(account_id), now), take(BY_NETWORK, network, now)]
-    return all(each.allowed for each in tries)
+    # the account first: one person who guesses does not use up what everybody behind the same address has
+    return take(BY_ACCOUNT, str(account_id), now).allowed and take(BY_NETWORK, network, now).allowed
 
 
 def find(user_code: str, secret: str, now: datetime) -> DeviceAuthorization | None:

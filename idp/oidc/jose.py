@@ -12,7 +12,7 @@ from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import Key
 from joserfc.util import urlsafe_b64decode
 
-# RFC 9864 names it Ed25519; what clients send today, and FAPI 2.0 asks for, is still EdDSA
+# RFC 9864 names it Ed25519, and some clients do; others, and FAPI 2.0, still say EdDSA. Both are taken.
 warnings.filterwarnings("ignore", message="EdDSA is deprecated", category=SecurityWarning)
 # a request object (RFC 9101) may carry a whole `claims` parameter
 MAX_TOKEN_CHARACTERS = 16384

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, String
+from sqlalchemy import JSON, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp import opaque_tokens
@@ -38,7 +38,8 @@ class AuthorizationRequestRecord(Base):
 
     `browser_digest` binds it; "" = came by a cross-site POST, which brings no cookie, and is bound by the first GET. `factors_since`: the
     oldest factor time that max_age and prompt=login allow, judged once, when the request came in. `pushed`: the digest of the request_uri it
-    came by, which is spent with the first answer. `answered_at`: when its client first got a code or an error for it.
+    came by, which is spent with the first answer. `signed`: it came in a request object. `answered_at`: when its client first got a code or an
+    error for it.
     """
 
     __tablename__ = "oidc_authorization_requests"
@@ -46,6 +47,7 @@ class AuthorizationRequestRecord(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     browser_digest: Mapped[str] = mapped_column(String(64))
     pushed: Mapped[str | None] = mapped_column(String(64))
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"))
     parameters: Mapped[dict[str, Any]]
     factors_since: Mapped[datetime | None]
@@ -57,8 +59,8 @@ class AuthorizationRequestRecord(Base):
 class PushedRequest(Base):
     """An authorization request that its client pushed (RFC 9126), under the digest of its request_uri.
 
-    Until `expires_at` a browser may start with it. The row stays until `kept_until`, as long as a sign-in that started in time can last:
-    `spent_at` makes one answer of all that started with it win.
+    Until `expires_at` a browser may start with it. The row stays until `kept_until`: once started, as long as such a sign-in can last;
+    `spent_at` makes one answer of all that started with it win. `signed`: it came in a request object.
     """
 
     __tablename__ = "oidc_pushed_requests"
@@ -66,6 +68,7 @@ class PushedRequest(Base):
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), index=True)
     parameters: Mapped[dict[str, Any]]
+    signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     kept_until: Mapped[datetime] = mapped_column(index=True)

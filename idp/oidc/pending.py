@@ -21,10 +21,12 @@ _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 Refusal = Literal["unknown", "expired", "other_browser"]
 
 
-def store(request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime, pushed: str | None = None) -> str | None:
+def store(
+    request: AuthorizationRequest, browser: str, since: datetime | None, now: datetime, pushed: str | None = None, *, signed: bool = False
+) -> str | None:
     """Keep a checked request for this browser (its secret; "" = not known yet); returns its id, None if its client has just gone.
 
-    `pushed`: the digest under which its client pushed it.
+    `pushed`: the digest under which its client pushed it; `signed`: it came in a request object.
     """
     if not clients.hold(request.client_id):
         return None
@@ -32,6 +34,7 @@ def store(request: AuthorizationRequest, browser: str, since: datetime | None, n
         id=opaque_tokens.make(),
         browser_digest=opaque_tokens.digest(browser) if browser else "",
         pushed=pushed,
+        signed=signed,
         client_id=request.client_id,
         parameters=dict(request.values),
         factors_since=since,

@@ -7,12 +7,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import CursorResult, delete, select, update
 
 from idp import opaque_tokens
 from idp.db import session, spend_once
+from idp.limits import Rule, take
 from idp.oidc import authorization_request, checks, clients, pending, request_objects, tokens
 from idp.oidc import jti as jtis
 from idp.oidc.authorization_request import AuthorizationRequest
@@ -24,20 +25,34 @@ from idp.oidc.refusal import Refused
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 # FAPI 2.0 Security Profile §5.3.2.2: less than 600 s
 LIFE = timedelta(seconds=90)
+# from the start on a sign-in has as long as this; the code after it is refused
+STARTED_LIFE = timedelta(minutes=30)
+# past its end, so that an answer under way still finds it
+SLACK = timedelta(minutes=1)
 SWEPT_AT_ONCE = 5000
+# A row each. Who has proven nothing counts as its network, whatever names it uses; the others by client and network, for all their users.
+BY_NOBODY = Rule("pushed_requests_network", 120, 60)
+BY_CLIENT = Rule("pushed_requests", 1200, 60)
 _HANDLE = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
 @dataclass(frozen=True)
 class Push:
-    """A good request that waits to be kept; `jti` is its request object's."""
+    """A good request that waits to be kept; `jti` is its request object's, `counter` whom it is counted against, and by which rule."""
 
     request: AuthorizationRequest
     jti: Jti | None
+    signed: bool
+    counter: tuple[Rule, str]
 
     def commit(self, now: datetime) -> dict[str, Any] | Refused:
         """Keep it; returns the answer of RFC 9126 §2.2."""
         client_id = self.request.client_id
+        taken = take(*self.counter, now)
+        if not taken.allowed:
+            # RFC 9126 §2.3
+            wait = max(1, int((taken.retry_at - now).total_seconds()))
+            return Refused("temporarily_unavailable", "pushed_requests", 429, client_id=client_id, retry_after=wait)
         if self.jti is not None and not jtis.spend(self.jti):
             return Refused("invalid_request_object", "request_object_replayed", client_id=client_id)
         if not clients.hold(client_id):
@@ -47,16 +62,16 @@ class Push:
             digest=opaque_tokens.digest(handle),
             client_id=client_id,
             parameters=dict(self.request.values),
+            signed=self.signed,
             created_at=now,
             expires_at=until,
-            # whoever starts in time has as long as anybody else
-            kept_until=until + pending.LIFE,
+            kept_until=until + SLACK,
         )
         session.add(row)
         return {"request_uri": PREFIX + handle, "expires_in": int(LIFE.total_seconds())}
 
 
-def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> Push | Refused:
+def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment, network: str) -> Push | Refused:
     """What a client wants to push, judged; the Refused carries the error of the check that failed. May ask the client's `jwks_uri`."""
     client, brought = caller.client, authorization_request.read({name: [value] for name, value in form.items()})
     # 1: RFC 9126 §2.1
@@ -76,7 +91,13 @@ def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> P
     # 4
     failed = checks.first_failure(checks.Subject(asked, client, at.issuer, signed), "par")
     # 5
-    return Push(asked, found.jti) if failed is None else _refused(failed[1], caller)
+    return Push(asked, found.jti, signed, _counter(caller, network)) if failed is None else _refused(failed[1], caller)
+
+
+def _counter(caller: Authenticated, network: str) -> tuple[Rule, str]:
+    if caller.client.registration.public:
+        return BY_NOBODY, network
+    return BY_CLIENT, opaque_tokens.digest(f"{caller.client.client_id} {network}")
 
 
 def _refused(fault: checks.Fault, caller: Authenticated) -> Refused:
@@ -85,10 +106,11 @@ def _refused(fault: checks.Fault, caller: Authenticated) -> Refused:
 
 @dataclass(frozen=True)
 class Started:
-    """A pushed request that a browser brought in time, and the digest by which it is spent."""
+    """A pushed request that a browser brought in time, the digest by which it is spent, and whether it came in a request object."""
 
     request: AuthorizationRequest
     digest: str
+    signed: bool
 
 
 def ours(request_uri: str) -> bool:
@@ -105,7 +127,12 @@ def started(asked: AuthorizationRequest, now: datetime) -> Started | None:
     row = session.get(PushedRequest, opaque_tokens.digest(handle)) if _HANDLE.match(handle) else None
     if row is None or row.client_id != asked.client_id or now >= row.expires_at or row.spent_at is not None:
         return None
-    return Started(AuthorizationRequest(dict(row.parameters)), row.digest)
+    return Started(AuthorizationRequest(dict(row.parameters)), row.digest, row.signed)
+
+
+def keep(digest: str, now: datetime) -> None:
+    """Inside the transaction that stores a sign-in which started with it: it stays as long as that can be answered."""
+    session.execute(update(PushedRequest).where(PushedRequest.digest == digest).values(kept_until=now + pending.LIFE + SLACK))
 
 
 def spend(digest: str, client_id: str, now: datetime) -> bool:
@@ -114,7 +141,8 @@ def spend(digest: str, client_id: str, now: datetime) -> bool:
     return spend_once(update(PushedRequest).where(*mine, PushedRequest.spent_at.is_(None), PushedRequest.kept_until > now).values(spent_at=now))
 
 
-def sweep(now: datetime) -> None:
-    """Drop what no sign-in can come back to (a job of the worker), not more than SWEPT_AT_ONCE at a time."""
+def sweep(now: datetime) -> bool:
+    """Drop what no sign-in can come back to (a job of the worker), not more than SWEPT_AT_ONCE at a time; whether there may be more."""
     over = select(PushedRequest.digest).where(PushedRequest.kept_until < now).limit(SWEPT_AT_ONCE)
-    session.execute(delete(PushedRequest).where(PushedRequest.digest.in_(over)))
+    dropped = cast("CursorResult[Any]", session.execute(delete(PushedRequest).where(PushedRequest.digest.in_(over))))
+    return dropped.rowcount >= SWEPT_AT_ONCE

@@ -28,7 +28,7 @@ from idp.oidc import acr, certificates, client_keys, profiles, redirect_uris, sc
 from idp.settings import is_loopback
 from idp.web import origin_of
 
-ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA")
+ASSERTION_ALGORITHMS = ("ES256", "PS256", "RS256", "EdDSA", "Ed25519")
 # letters and a symbol by their category, and yet nothing is to be seen: the fillers of Hangul, Braille without a dot
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 
@@ -45,9 +45,9 @@ def _readable(text: str) -> str:
 
 Text = Annotated[str, StringConstraints(max_length=200), AfterValidator(_readable)]
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth", "none"]
-ClientAlg = Literal["ES256", "PS256", "RS256", "EdDSA"]
+ClientAlg = Literal["ES256", "PS256", "RS256", "EdDSA", "Ed25519"]
 OurAlg = Literal["ES256", "RS256"]
-DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+DEVICE_CODE = profiles.DEVICE_CODE
 GrantType = Literal["authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:device_code"]
 ResponseType = Literal["code"]
 # never a leading dash: on a command line it would be an option
@@ -185,6 +185,9 @@ class Registration(BaseModel):
         # nothing it sent could ever pass
         if self.signs_requests and self.jwks is None and self.jwks_uri is None:
             raise ValueError("signed requests need jwks or jwks_uri")
+        # RFC 8705 §2.2.2
+        if self.token_endpoint_auth_method == certificates.SELF_SIGNED and self.jwks_uri is None and not client_keys.Keys(self.jwks).certificates:
+            raise ValueError(f"{certificates.SELF_SIGNED} needs jwks or jwks_uri with certificates in x5c, each of its own key")
         unmet = profiles.fault(self) or certificates.fault(self)
         if unmet is not None:
             raise ValueError(unmet)
@@ -202,9 +205,6 @@ class Registration(BaseModel):
             raise ValueError("response_types must hold code where grant_types hold authorization_code")
         if not {"authorization_code", DEVICE_CODE} & set(self.grant_types) and self.grant_types != ("client_credentials",):
             raise ValueError(f"grant_types must hold authorization_code or {DEVICE_CODE}, or client_credentials alone")
-        # FAPI 2.0 Security Profile §5.3.2.1: an answer comes back to who asked
-        if self.fapi and DEVICE_CODE in self.grant_types:
-            raise ValueError(f"{self.profile} does not go with {DEVICE_CODE}")
         # RFC 6749 §4.4
         if "client_credentials" in self.grant_types and self.public:
             raise ValueError("client_credentials is only for confidential clients")

@@ -64,6 +64,9 @@ def _about(claims: Mapping[str, Any], client: Client, issuer: str) -> str | None
     # unlike an assertion's (RFC 9101 §4)
     if issuer not in (aud if isinstance(aud, list) else [aud]):
         return "aud"
+    # RFC 9101 §10.8: it could pass for a client's assertion, and is never one that passed before
+    if claims.get("sub") == client.client_id:
+        return "sub"
     # RFC 9101 §5
     if claims.get("client_id") != client.client_id:
         return "client_id"

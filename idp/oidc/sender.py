@@ -29,14 +29,18 @@ def confirmation(own: Registration, shown: Sender) -> Confirmation | Refused:
     # RFC 9449 §5.2: without a proof nothing at all
     if own.dpop_bound_access_tokens and shown.jkt is None:
         return Refused("invalid_dpop_proof", "dpop_missing", client_id=own.client_id)
-    if shown.jkt is not None:
-        return {KEY: shown.jkt}
+    key = {KEY: shown.jkt} if shown.jkt is not None else {}
     if not own.tls_client_certificate_bound_access_tokens:
-        return {}
-    # RFC 8705 §3
+        return key
+    # RFC 8705 §3: a proof beside it is no way around it, and binds as well
     if shown.x5t is None:
         return Refused("invalid_request", "certificate_missing", client_id=own.client_id)
-    return {CERTIFICATE: shown.x5t}
+    return {**key, CERTIFICATE: shown.x5t}
+
+
+def unbound(own: Registration, cnf: Confirmation) -> bool:
+    """Whether it lacks what this client's tokens must be bound to now; it was given before that."""
+    return (own.dpop_bound_access_tokens and KEY not in cnf) or (own.tls_client_certificate_bound_access_tokens and CERTIFICATE not in cnf)
 
 
 def fault(cnf: Confirmation, scheme: str, shown: Sender) -> str | None:

@@ -13,6 +13,7 @@ from tests.certificates import SERVER, Certified, around_now, authority, make, n
 
 BINARY = Path("/usr/sbin/nginx")
 HEADER = "Client-Cert"
+SECRET = "nginx-alone-knows-0123456789-abcdef"
 
 # one process, all files in a folder of its own
 WHOLE = """daemon off;
@@ -28,6 +29,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   large_client_header_buffers 4 32k;
+  underscores_in_headers on;  # as other proxies do
   ssl_certificate {folder}/server.pem;
   ssl_certificate_key {folder}/server.key;
   proxy_set_header Host $http_host;
@@ -81,7 +83,7 @@ def nginx(own: Authority, upstream: int, plain: int, asking: int) -> Iterator[Pa
     own.stored("server", make(name_of("localhost"), own.root, names=[DNSName("localhost")], usage=[SERVER], **own.times))
     common = {"upstream": upstream, "header": HEADER}
     servers = SERVER_LINES.format(port=plain, verify="", value='""', **common) + SERVER_LINES.format(
-        port=asking, verify="    ssl_verify_client optional_no_ca;\n", value="$ssl_client_escaped_cert", **common
+        port=asking, verify="    ssl_verify_client optional_no_ca;\n", value=f'"{SECRET} $ssl_client_escaped_cert"', **common
     )
     file = folder / "nginx.conf"
     file.write_text(WHOLE.format(folder=folder, servers=servers))

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.certificates import make, name_of
-from tests.interop.nginx import HEADER, Authority, nginx
+from tests.interop.nginx import HEADER, SECRET, Authority, nginx
 from tests.interop.served import Platform, copy_of, free_ports
 from tests.interop.visitor import Visitor
 from tests.relying_party import CHALLENGE, VERIFIER, claims_of
@@ -65,7 +65,7 @@ def served(prepared: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
     own = Authority(tmp_path_factory.mktemp("nginx"))
     upstream, plain, asking = free_ports(3)
     issuer, base = f"https://localhost:{plain}", f"https://localhost:{asking}"
-    certificates = {"IDP_CLIENT_CERT_HEADER": HEADER, "IDP_CLIENT_CERT_FORMAT": "pem-escaped"}
+    certificates = {"IDP_CLIENT_CERT_HEADER": HEADER, "IDP_CLIENT_CERT_FORMAT": "pem-escaped", "IDP_CLIENT_CERT_SECRET": SECRET}
     hosts = {"IDP_ISSUER": issuer, "IDP_MTLS_BASE_URL": base, "IDP_MTLS_CA_FILE": str(own.file), "IDP_TRUSTED_PROXY": "127.0.0.1"}
     platform = replace(copy_of(prepared, tmp_path_factory.mktemp("served") / "data", [upstream]), more={**certificates, **hosts})
     _, rp = own.client("rp")
@@ -105,13 +105,22 @@ def test_another_certificate_or_none_is_refused(served: Served) -> None:
 @pytest.mark.spec("RFC 8705", "6.5")
 def test_nobody_outside_can_write_the_header(served: Served) -> None:
     forged = quote(Path(served.rp[0]).read_text(), safe="")
-    straight = f"http://127.0.0.1:{served.platform.port}"
     for name in (HEADER, HEADER.lower(), HEADER.replace("-", "_")):
         for base in (served.plain, served.asking):
-            answer = served.post("token", None, base, {name: forged}, client_id="rp", grant_type="client_credentials")
-            assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"}), (name, base)
-    # straight to the platform stands a place that it trusts here; the host it does not know is still refused
-    assert served.post("token", None, straight, {HEADER: forged}, client_id="rp", grant_type="client_credentials").status_code == 400
+            for value in (forged, f"{SECRET[:-1]} {forged}"):
+                answer = served.post("token", None, base, {name: value}, client_id="rp", grant_type="client_credentials")
+                assert (answer.status_code, answer.json()) == (401, {"error": "invalid_client"}), (name, base)
+
+
+@pytest.mark.spec("RFC 8705", "6.5")
+def test_what_a_careless_proxy_lets_through_lacks_its_secret(served: Served) -> None:
+    """WSGI has one name for both spellings; from a place that the platform trusts, only the secret tells them apart."""
+    forged = quote(Path(served.rp[0]).read_text(), safe="")
+    straight, by = served.platform.upstream, {"Host": urlsplit(served.asking).netloc, "X-Forwarded-Proto": "https"}
+    for name in (HEADER, HEADER.replace("-", "_")):
+        for value, outcome in ((forged, (401, "invalid_client")), (f"{SECRET} {forged}", (400, "unauthorized_client"))):
+            answer = served.post("token", None, straight, {**by, name: value}, client_id="rp", grant_type="client_credentials")
+            assert (answer.status_code, answer.json()["error"]) == outcome, (name, value[:9])
 
 
 @pytest.mark.spec("RFC 8705", "5")

@@ -66,11 +66,16 @@ def error(answer: TestResponse) -> str:
 
 
 def look(browser: FlaskClient, user_code: str) -> tuple[TestResponse, dict[str, str]]:
-    """The page for a code, and the hidden fields of its form."""
-    page = browser.get("/device", query_string={"user_code": user_code}, base_url=ISSUER)
+    """The page for a code that a link brought, after the click, and the hidden fields of its form."""
+    entry = browser.get("/device", query_string={"user_code": user_code}, base_url=ISSUER)
+    page = browser.post("/device", data={**_hidden(entry), "user_code": user_code}, base_url=ISSUER)
+    return page, _hidden(page)
+
+
+def _hidden(page: TestResponse) -> dict[str, str]:
     text = page.get_data(as_text=True)
     names = [name for name in ("csrf_token", "seal", "user_code") if f'name="{name}" value="' in text]
-    return page, {name: text.split(f'name="{name}" value="')[1].split('"')[0] for name in names}
+    return {name: text.split(f'name="{name}" value="')[1].split('"')[0] for name in names}
 
 
 def say(browser: FlaskClient, codes: dict[str, Any], action: str) -> TestResponse:

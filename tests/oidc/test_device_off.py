@@ -20,8 +20,10 @@ def test_nothing_of_it_is_there(platform: Flask, clock: FakeClock, beijing: Some
     assert (answer.status_code, body_of(answer)["error"]) == (404, "invalid_request")
     refused = tv.call("token", grant_type=DEVICE_CODE, device_code="x")
     assert (refused.status_code, body_of(refused)["error"]) == (400, "unsupported_grant_type")
-    browser = tv.browser(beijing.id)
-    assert {browser.get(path, base_url=ISSUER).status_code for path in ("/device", "/device/allowed", "/device/denied")} == {404}
+    # nor is anybody asked to sign in for it
+    for browser in (tv.browser(beijing.id), tv.browser()):
+        assert {browser.get(path, base_url=ISSUER).status_code for path in ("/device", "/device/allowed", "/device/denied")} == {404}
+        assert browser.post("/device", base_url=ISSUER).status_code == 404
     told = body_of(browser.get("/.well-known/openid-configuration", base_url=ISSUER))
     assert "device_authorization_endpoint" not in told
     assert DEVICE_CODE not in told["grant_types_supported"]

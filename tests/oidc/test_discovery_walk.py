@@ -34,6 +34,7 @@ pytestmark = pytest.mark.slow
 KEYS: dict[str, Key] = {
     "ES256": ECKey.generate_key("P-256"),
     "EdDSA": OKPKey.generate_key("Ed25519"),
+    "Ed25519": OKPKey.generate_key("Ed25519"),
     "RS256": RSAKey.generate_key(2048),
     "PS256": RSAKey.generate_key(2048),
 }

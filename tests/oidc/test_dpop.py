@@ -136,6 +136,8 @@ def test_two_proofs_are_none(rp: RelyingParty, platform: Flask, beijing: Somebod
 @pytest.mark.filterwarnings("ignore:Key size should be")
 def test_algorithms(rp: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
     good: list[tuple[str, Key]] = [("PS256", RSAKey.generate_key(2048)), ("EdDSA", OKPKey.generate_key("Ed25519")), ("ES256", P256)]
+    # RFC 9864
+    good.append(("Ed25519", good[1][1]))
     for alg, key in good:
         redeemed(rp, beijing.id, {**rp.basic(), **Holder(clock, key, alg).at_token()})
     secret = OctKey.generate_key(256)

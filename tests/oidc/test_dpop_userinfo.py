@@ -17,7 +17,7 @@ from tests.oidc.test_unknown_outcome import commit_unheard, unavailable
 from tests.relying_party import ISSUER, RelyingParty, body_of
 
 pytestmark = pytest.mark.slow
-CHALLENGE = 'DPoP algs="PS256 ES256 EdDSA"'
+CHALLENGE = 'DPoP algs="PS256 ES256 EdDSA Ed25519"'
 
 
 @pytest.fixture

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
 from flask import Flask
+from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
 from idp.adapters import Fetched
@@ -180,9 +182,38 @@ def test_only_the_trusted_proxy_is_believed(named: RelyingParty) -> None:
 def test_on_the_other_host_a_certificate_means_nothing(named: RelyingParty) -> None:
     turned_away(Caller(named, base=ISSUER).post("token", grant_type="x"))
     # what the proxy says decides, not the name it used
-    turned_away(Caller(named, base=ISSUER).post("token", {"Host": "localhost:9999"}, grant_type="x"))
-    believed = Caller(named, base=ISSUER).post("token", {"X-Forwarded-Host": "localhost:8443"}, grant_type="x")
-    assert believed.json == {"error": "unsupported_grant_type"}
+    turned_away(Caller(named, base=ISSUER).post("token", {"Host": "127.0.0.1:8443"}, grant_type="x"))
+    # of two names the port says nothing: proxies leave it out, or name their inner one
+    for host in ("localhost:8443", "localhost", "localhost:9999"):
+        believed = Caller(named, base=ISSUER).post("token", {"X-Forwarded-Host": host}, grant_type="x")
+        assert believed.json == {"error": "unsupported_grant_type"}, host
+
+
+def test_hosts_of_one_name_are_told_apart_by_their_port(platform: Flask, named: RelyingParty, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = platform.extensions["idp"]
+    one_name = held.settings.model_copy(update={"mtls_base_url": "http://127.0.0.1:8443"})
+    monkeypatch.setitem(platform.extensions, "idp", replace(held, settings=one_name))
+    for host, believed in (("127.0.0.1:8443", True), ("127.0.0.1:8000", False), ("127.0.0.1", False)):
+        answer = Caller(named, base=ISSUER).post("token", {"X-Forwarded-Host": host}, grant_type="x")
+        assert (answer.json != {"error": "invalid_client"}) is believed, host
+
+
+@pytest.mark.spec("RFC 8705", "6.5")
+def test_a_certificate_counts_behind_the_secret_of_the_proxy_only(platform: Flask, named: RelyingParty, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, secret = platform.extensions["idp"], "x" * 32
+    with_secret = held.settings.model_copy(update={"client_cert_secret": SecretStr(secret)})
+    monkeypatch.setitem(platform.extensions, "idp", replace(held, settings=with_secret))
+    for written, believed in (
+        (LEAF.rfc9440, False),
+        (f"{secret} {LEAF.rfc9440}", True),
+        (f"{secret}{LEAF.rfc9440}", False),
+        (f"{secret[1:]} {LEAF.rfc9440}", False),
+        (f" {LEAF.rfc9440}", False),
+        (f"é {LEAF.rfc9440}", False),
+        (secret, False),
+    ):
+        answer = Caller(named, None).post("token", {"Client-Cert": written}, grant_type="x")
+        assert (answer.json != {"error": "invalid_client"}) is believed, written[:40]
 
 
 @pytest.mark.spec("RFC 8705", "5")

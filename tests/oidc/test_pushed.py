@@ -12,6 +12,7 @@ from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.oidc import pushed_requests
 from idp.oidc.models import ClientRecord, Grant, PushedRequest
+from idp.worker import run_once
 from tests.fakes import FakeClock
 from tests.fapi import PAR, Holder, KeyedParty
 from tests.oidc.conftest import Somebody
@@ -321,21 +322,51 @@ def test_the_sweep_leaves_what_a_sign_in_may_come_back_to(
     browser, uri = rp.browser(), pushed(rp)
     for _ in range(3):
         pushed(rp)
-    clock.advance(seconds=89)
+    clock.advance(seconds=80)
     waiting = browser.post("/oauth2/authorize", data={"client_id": "rp", "request_uri": uri}, base_url=ISSUER).location
 
     def left() -> int:
-        with platform.app_context(), transaction():
-            pushed_requests.sweep(clock.now())
+        assert run_once(platform, (pushed_requests.sweep,)) == 0
         with platform.app_context():
             return session.query(PushedRequest).count()
 
-    clock.advance(minutes=119)
     assert left() == 4
+    # what nobody started with goes with its request_uri, all of it at once
+    clock.advance(minutes=2)
+    assert left() == 1
+    clock.advance(minutes=27)
+    assert left() == 1
     rp.sign_in(browser, beijing.id)
     assert "code" in answer_of(browser.get(waiting, base_url=ISSUER))
-    clock.at += timedelta(minutes=3)
-    assert [left(), left(), left()] == [2, 0, 0]
+    clock.at += timedelta(minutes=95)
+    assert left() == 0
+
+
+def test_what_was_started_is_answered_for_half_an_hour(rp: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
+    browser, uri = rp.browser(), pushed(rp)
+    waiting = browser.post("/oauth2/authorize", data={"client_id": "rp", "request_uri": uri}, base_url=ISSUER).location
+    browser.get(waiting, base_url=ISSUER)
+    clock.advance(minutes=30)
+    rp.sign_in(browser, beijing.id)
+    # R84: back to the client all the same
+    for _ in range(2):
+        assert answer_of(browser.get(waiting, base_url=ISSUER))["error"] == "invalid_request_uri"
+
+
+@pytest.mark.store
+@pytest.mark.spec("RFC 9126", "2.3")
+def test_a_stranger_cannot_fill_the_disk(platform: Flask, clock: FakeClock) -> None:
+    parties = [RelyingParty(platform, clock, name, None, token_endpoint_auth_method="none") for name in ("one", "two")]
+    answers = [parties[number % 2].call("par", **parties[number % 2].request()) for number in range(125)]
+    assert [answer.status_code for answer in answers] == [201] * 120 + [429] * 5
+    assert body_of(answers[-1]) == {"error": "temporarily_unavailable"}
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+    with platform.app_context():
+        assert session.query(PushedRequest).count() == 120
+    # who proves itself is no stranger
+    assert push(KeyedParty(platform, clock)).status_code == 201
+    clock.advance(seconds=60)
+    assert parties[0].call("par", **parties[0].request()).status_code == 201
 
 
 def test_a_deleted_client_takes_its_requests_along(rp: RelyingParty, platform: Flask) -> None:

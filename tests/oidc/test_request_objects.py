@@ -29,6 +29,7 @@ SIGNING: dict[str, Any] = {"profile": "fapi2-message-signing", "dpop_bound_acces
 KEYS: dict[str, Key] = {
     "ES256": ECKey.generate_key("P-256"),
     "EdDSA": OKPKey.generate_key("Ed25519"),
+    "Ed25519": OKPKey.generate_key("Ed25519"),
     "PS256": RSAKey.generate_key(2048),
     "RS256": RSAKey.generate_key(2048),
 }

@@ -28,7 +28,7 @@ def forged(platform: Flask, claims: dict[str, Any], alg: str = "ES256", typ: str
 def test_who_shows_nothing_hears_only_the_scheme(rp: RelyingParty) -> None:
     response = rp.browser().get("/oauth2/userinfo", base_url=ISSUER)
     assert (response.status_code, response.json) == (401, {})
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="userinfo", DPoP algs="PS256 ES256 EdDSA"'
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="userinfo", DPoP algs="PS256 ES256 EdDSA Ed25519"'
 
 
 @pytest.mark.spec("RFC 6750", "2")

@@ -16,6 +16,7 @@ def upgrade():
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("client_id", sa.String(length=128), nullable=False),
         sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("signed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("kept_until", sa.DateTime(timezone=True), nullable=False),
@@ -53,6 +54,7 @@ def upgrade():
 
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
         batch_op.add_column(sa.Column("pushed", sa.String(length=64), nullable=True))
+        batch_op.add_column(sa.Column("signed", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True))
 
     with op.batch_alter_table("signin_transactions", schema=None) as batch_op:
@@ -77,6 +79,7 @@ def downgrade():
 
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
         batch_op.drop_column("answered_at")
+        batch_op.drop_column("signed")
         batch_op.drop_column("pushed")
 
     with op.batch_alter_table("signin_transactions", schema=None) as batch_op:

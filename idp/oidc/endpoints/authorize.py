@@ -40,6 +40,7 @@ SIGNIN_HINT_CHARACTERS = 160
 HOST_CHARACTERS = 300
 # RFC 9126 §7.3; its client and redirect URI are proven, so the client hears it
 ANSWERED = checks.Fault("invalid_request_uri", "answered")
+TOO_LATE = checks.Fault("invalid_request_uri", "expired")
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,15 @@ def authorize() -> Answer:
 @web.access.protocol
 def authorize_post() -> Answer:
     """The same by form. A cross-site POST brings no Lax cookie: keep it, and go on by our own GET."""
-    if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
+    sent = body.raw(body.MAX_BODY_BYTES) if request.mimetype == body.FORM else None
+    if sent is None:
         raise RequestBroken("oidc_request")
-    arrived = _arrive(request.get_data(cache=False))
+    arrived = _arrive(sent)
     if not isinstance(arrived, Arrival):
         return arrived
     with transaction():
         room.claim(web.caller_network(), web.now())
-        request_id = pending.store(arrived.subject.request, "", arrived.since, web.now(), arrived.subject.pushed)
+        request_id = _kept(arrived, "")
     if request_id is None:
         return _client_gone()
     wish = arrived.subject.request.get("ui_locales") or None
@@ -88,7 +90,7 @@ def _arrive(raw: bytes) -> Arrival | Answer:
     # RFC 9126 §4: beside it nothing counts but the client
     if pushed_requests.ours(asked.get("request_uri")):
         found = pushed_requests.started(asked, web.now())
-        return web.error_page("oidc_request_uri", 400) if found is None else checked(found.request, "kept", pushed=found.digest)
+        return web.error_page("oidc_request_uri", 400) if found is None else checked(found.request, "kept", signed=found.signed, pushed=found.digest)
     return _opened(asked) if asked.get("request") and not asked.get("request_uri") else checked(asked, "authorize")
 
 
@@ -155,14 +157,18 @@ def recall(request_id: str) -> Arrival | Answer:
     row = pending.find(request_id, browser.secrets(), web.now())
     if isinstance(row, str):
         return web.error_page(f"oidc_request_{row}", 400)
-    since, parameters, pushed = row.factors_since, dict(row.parameters), row.pushed
+    since, parameters, pushed, signed = row.factors_since, dict(row.parameters), row.pushed, row.signed
+    late = pushed is not None and web.now() >= row.created_at + pushed_requests.STARTED_LIFE
     if not row.browser_digest:
         with transaction():
             bound = pending.bind(request_id, browser.secret())
         if not bound:
             return web.error_page("oidc_request_other_browser", 400)
-    arrived = checked(AuthorizationRequest(parameters), "kept", pushed=pushed)
-    return Arrival(arrived.subject, since, request_id) if isinstance(arrived, Arrival) else arrived
+    arrived = checked(AuthorizationRequest(parameters), "kept", signed=signed, pushed=pushed)
+    if not isinstance(arrived, Arrival):
+        return arrived
+    # R84: whoever comes back later still comes back to the client, which pushes a new one
+    return refuse(arrived.subject, TOO_LATE, request_id) if late else Arrival(arrived.subject, since, request_id)
 
 
 # --- going on -------------------------------------------------------------------------------------------------------------------------------
@@ -251,7 +257,15 @@ def _client_gone() -> Answer:
 
 
 def _stored(arrived: Arrival) -> str | None:
-    return arrived.request_id or pending.store(arrived.subject.request, browser.secret(), arrived.since, web.now(), arrived.subject.pushed)
+    return arrived.request_id or _kept(arrived, browser.secret())
+
+
+def _kept(arrived: Arrival, bound_to: str) -> str | None:
+    """Store it for a browser (its secret); what was pushed stays as long as it."""
+    subject, now = arrived.subject, web.now()
+    if subject.pushed is not None:
+        pushed_requests.keep(subject.pushed, now)
+    return pending.store(subject.request, bound_to, arrived.since, now, subject.pushed, signed=subject.signed)
 
 
 def _sign_in(arrived: Arrival) -> Answer:

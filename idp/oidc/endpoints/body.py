@@ -12,20 +12,27 @@ FORM = "application/x-www-form-urlencoded"
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 
+def raw(most: int) -> bytes | None:
+    """The body as it came; None if it has more than `most` bytes, or breaks off. No more is read, whatever Content-Length says or leaves out."""
+    request.max_content_length = most
+    try:
+        return request.get_data(cache=False)
+    except HTTPException:
+        return None
+
+
 def form() -> dict[str, str] | Refused:
     """The parameters of the body, each once; only `resource` may be repeated, if it says the same (RFC 8707 §2)."""
     # RFC 6749 §3.2
     if request.method != "POST":
         return Refused("invalid_request", "method", 405)
-    if request.mimetype != FORM or (request.content_length or 0) > MAX_BODY_BYTES:
+    if request.mimetype != FORM:
         return Refused("invalid_request", "body")
     # RFC 6749 §2.3.1: credentials never in a URL, so nothing is read from there
     if request.query_string:
         return Refused("invalid_request", "query")
-    try:
-        read = forms.parse(request.get_data(cache=False))
-    except HTTPException:
-        read = None
+    sent = raw(MAX_BODY_BYTES)
+    read = forms.parse(sent) if sent is not None else None
     if read is None:
         return Refused("invalid_request", "body")
     if "resource" in read:

@@ -29,23 +29,22 @@ class Asking:
 @blueprint.get("/device")
 @web.access.person
 def device_page() -> Answer:
-    """Where to type the code; with one (`verification_uri_complete`), who asks. Nothing is ever allowed by a link."""
-    _on()
-    text = request.args.get("user_code", "")
-    found = _asking(text) if text else None
-    return _page(found) if isinstance(found, Asking) else _entry(text, found)
+    """Where to type the code; a link may bring it (`verification_uri_complete`). Nothing is looked up, counted or allowed by a link."""
+    return _entry(request.args.get("user_code", ""), None)
 
 
 @blueprint.post("/device")
 @web.access.person
 def device_answer() -> Answer:
-    """No, or a yes to what the page showed; a yes to what has changed since is the page again."""
-    _on()
-    found, action = _asking(request.form.get("user_code", "")), request.form.get("action", "")
-    if action not in ("allow", "deny"):
+    """Who asks; then no, or a yes to what the page showed; a yes to what has changed since is the page again."""
+    text, action = request.form.get("user_code", ""), request.form.get("action", "look")
+    if action not in ("look", "allow", "deny"):
         raise RequestBroken("oidc_request")
+    found = _asking(text)
     if not isinstance(found, Asking):
-        return _entry(request.form.get("user_code", ""), found)
+        return _entry(text, found)
+    if action == "look":
+        return _page(found)
     if action == "deny":
         with transaction():
             said = devices.deny(found.digest, found.arrived.subject.known.client_id, found.who.account_id, web.now())
@@ -59,7 +58,6 @@ def device_answer() -> Answer:
 @web.access.person
 def device_allowed() -> Answer:
     """It may go on."""
-    _on()
     return render_template("oidc/device_done.html", outcome="allowed")
 
 
@@ -67,12 +65,13 @@ def device_allowed() -> Answer:
 @web.access.person
 def device_denied() -> Answer:
     """It may not."""
-    _on()
     return render_template("oidc/device_done.html", outcome="denied")
 
 
-def _on() -> None:
-    if web.runtime().settings.device_grant == "off":
+@blueprint.url_value_preprocessor
+def _on(endpoint: str | None, _values: object) -> None:
+    # before anything else: nobody signs in for pages that are not there
+    if endpoint is not None and endpoint.startswith("oidc.device_") and web.runtime().settings.device_grant == "off":
         abort(404)
 
 

@@ -63,9 +63,10 @@ def _body() -> bytes:
     # every parameter is optional, so there may be no form at all
     if not request.mimetype and not request.content_length:
         return b""
-    if request.mimetype != body.FORM or (request.content_length or 0) > body.MAX_BODY_BYTES:
+    sent = body.raw(body.MAX_BODY_BYTES) if request.mimetype == body.FORM else None
+    if sent is None:
         raise RequestBroken("oidc_request")
-    return request.get_data(cache=False)
+    return sent
 
 
 def _kept(judged: Judged) -> str | None:

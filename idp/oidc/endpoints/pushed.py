@@ -19,5 +19,5 @@ def par() -> Response:
     caller = callers.caller(form)
     if isinstance(caller, Refused):
         return callers.turned_away(caller)
-    outcome = callers.settled(caller, pushed_requests.plan(form, caller, moment()))
+    outcome = callers.settled(caller, pushed_requests.plan(form, caller, moment(), web.caller_network()))
     return answers.refusal(outcome) if isinstance(outcome, Refused) else answers.as_json(outcome, 201)

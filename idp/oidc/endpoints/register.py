@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, abort, request
-from werkzeug.exceptions import HTTPException
 
 from idp import opaque_tokens, web
 from idp.db import session, transaction
 from idp.errors import BadInput
 from idp.oidc import certificates, client_addresses, client_lifecycle, client_names, clients, dynamic_registration
 from idp.oidc.dynamic_registration import OWN, POLICIES, Rejected, Wanted
-from idp.oidc.endpoints import answers
+from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint
 from idp.oidc.metadata import REGISTRATION_PATH as PATH
 from idp.oidc.models import ClientRecord
@@ -61,13 +60,8 @@ def _rejection(no: Rejected) -> Response:
 
 def _sent() -> dict[str, Any] | Rejected:
     too_long = Rejected("invalid_client_metadata", f"the body must be application/json of at most {MAX_BODY_BYTES} bytes")
-    if request.mimetype != "application/json" or (request.content_length or 0) > MAX_BODY_BYTES:
-        return too_long
-    try:
-        body = request.get_data(cache=False)
-    except HTTPException:
-        return too_long
-    return dynamic_registration.read(body) if len(body) <= MAX_BODY_BYTES else too_long
+    sent = body.raw(MAX_BODY_BYTES) if request.mimetype == "application/json" else None
+    return dynamic_registration.read(sent) if sent is not None else too_long
 
 
 def _reachable(wanted: Wanted | Rejected, token: str) -> Wanted | Rejected:

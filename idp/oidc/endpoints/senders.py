@@ -39,7 +39,8 @@ def connection() -> Connection:
         return Connection()
     # a header sent twice arrives as one with a comma, which no certificate has
     sent = request.headers.get(settings.client_cert_header)
-    return Connection(certificates.read(sent, settings.client_cert_format, web.now()), provider().roots)
+    certificate = certificates.handed_on(sent, settings.client_cert_secret.get_secret_value())
+    return Connection(certificates.read(certificate, settings.client_cert_format, web.now()), provider().roots)
 
 
 def _urls() -> tuple[str, ...]:

@@ -13,19 +13,17 @@ let config, keys, checks, tokens, device
 let proof, tls
 const bound = () => ({ DPoP: proof })
 
-// the library says Ed25519 (RFC 9864) where FAPI 2.0 and this platform say EdDSA (RFC 8037)
-const edDSA = { [oidc.modifyAssertion]: (header) => (header.alg = header.alg === 'Ed25519' ? 'EdDSA' : header.alg) }
 const KEYS = {
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
   PS256: { name: 'RSA-PSS', hash: 'SHA-256', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) },
-  EdDSA: { name: 'Ed25519' },
+  Ed25519: { name: 'Ed25519' },
 }
 const signing = () => ({ key: keys.privateKey, kid: 'driver-key' })
 
 const METHODS = {
   client_secret_basic: (given) => oidc.ClientSecretBasic(given.secret),
   client_secret_post: (given) => oidc.ClientSecretPost(given.secret),
-  private_key_jwt: () => oidc.PrivateKeyJwt(signing(), edDSA),
+  private_key_jwt: () => oidc.PrivateKeyJwt(signing()),
   tls_client_auth: () => oidc.TlsClientAuth(),
   self_signed_tls_client_auth: () => oidc.TlsClientAuth(),
   none: () => oidc.None(),
@@ -67,7 +65,7 @@ const VERBS = {
     return config.clientMetadata()
   },
   async prove({ alg = 'ES256' }) {
-    proof = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair(alg === 'EdDSA' ? 'Ed25519' : alg), edDSA)
+    proof = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair(alg))
     return proof.calculateThumbprint()
   },
   async authorize(given) {
@@ -80,7 +78,7 @@ const VERBS = {
       nonce: checks.expectedNonce,
     }
     let asked = { ...own, ...given.parameters }
-    if (given.signed) asked = (await oidc.buildAuthorizationUrlWithJAR(config, asked, signing(), edDSA)).searchParams
+    if (given.signed) asked = (await oidc.buildAuthorizationUrlWithJAR(config, asked, signing())).searchParams
     return (given.pushed ? await oidc.buildAuthorizationUrlWithPAR(config, asked, bound()) : oidc.buildAuthorizationUrl(config, asked)).href
   },
   async callback(given) {
