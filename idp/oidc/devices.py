@@ -14,10 +14,11 @@ from idp import opaque_tokens
 from idp.audit import catalogue as audit
 from idp.db import session, spend_once
 from idp.limits import Rule, take
-from idp.oidc import authorization, authorization_request, checks, consents
+from idp.oidc import authorization, authorization_request, checks, consents, revocation
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
 from idp.oidc.device_models import DeviceAuthorization
+from idp.oidc.models import Grant
 from idp.oidc.refusal import Refused
 
 # RFC 8628 §6.1: no vowels, so that no words come of it, and nothing that looks like something else
@@ -159,6 +160,13 @@ def deny(digest: str, client_id: str, account_id: int, now: datetime) -> bool:
 
 
 def sweep(now: datetime) -> None:
-    """Drop what is over without a grant (a job of the worker); the others go with their grant, so that a replay is recognised late as well."""
-    over = delete(DeviceAuthorization).where(DeviceAuthorization.expires_at < now - timedelta(seconds=LIFE_SECONDS))
-    session.execute(over.where(DeviceAuthorization.grant_id.is_(None)))
+    """Drop what is over without a grant, and end the grants that no device fetched (a job of the worker).
+
+    The other rows go with their grant, so that a replay is recognised late as well.
+    """
+    # a redemption that began in time is over by then, too
+    over = DeviceAuthorization.expires_at < now - timedelta(seconds=LIFE_SECONDS)
+    session.execute(delete(DeviceAuthorization).where(over, DeviceAuthorization.grant_id.is_(None)))
+    unfetched = select(Grant.id).join(DeviceAuthorization, DeviceAuthorization.grant_id == Grant.id)
+    for grant_id in session.scalars(unfetched.where(over, DeviceAuthorization.spent_at.is_(None), Grant.ended_at.is_(None))).all():
+        revocation.end_grant(grant_id, "device_gone", now)

@@ -90,7 +90,7 @@ class Grant(Base):
 
     `sub` is what this client calls the person. `requested_scope` is the request's own word, `asked_scope` what of it this client may have and
     the person consented to, `scope` what the rights left of that. `epoch` is the account's at the time. `claims`: the names asked for one by
-    one, under `id_token` and `userinfo`. `cnf`: what its first tokens were bound to (RFC 7800), {} = nothing.
+    one, under `id_token` and `userinfo`. `cnf`: what its tokens were bound to last (RFC 7800), {} = nothing.
     """
 
     __tablename__ = "oidc_grants"

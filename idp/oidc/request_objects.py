@@ -19,7 +19,7 @@ from idp.oidc.jti import SKEW_SECONDS, Jti
 TYPES = ("oauth-authz-req+jwt", "JWT")
 # FAPI 2.0 Message Signing §5.3.1
 MAX_LIFE_SECONDS = MAX_AGE_SECONDS = 3600
-# an object that never ends is not remembered for ever
+# what is remembered until its end has to have one, and not in some years
 MAX_KEPT_SECONDS = 24 * 3600
 
 
@@ -123,6 +123,8 @@ def _written(value: dict[str, Any]) -> list[str] | None:
 def _jti(claims: Mapping[str, Any], client: Client, now: float) -> Jti | Fault | None:
     if "jti" not in claims:
         return None
-    last = min(jose.number(claims.get("exp")) or now + MAX_KEPT_SECONDS, now + MAX_KEPT_SECONDS)
+    last = jose.number(claims.get("exp"))
+    if last is None or last > now + MAX_KEPT_SECONDS:
+        return _fault("exp")
     # apart from those of the client's assertions; no client's id holds a blank
     return jti.of(f"{client.client_id} request", claims["jti"], last) or _fault("jti")

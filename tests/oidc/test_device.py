@@ -153,6 +153,26 @@ def test_both_codes_die_of_age_and_are_swept(tv: RelyingParty, platform: Flask, 
     with platform.app_context(), transaction():
         devices.sweep(clock.now())
         assert session.query(DeviceAuthorization).count() == 1
+    # what no device fetched is over, told once
+    with platform.app_context(), transaction():
+        assert [(grant.end_reason, grant.ended_at) for grant in session.query(Grant)] == [("device_gone", clock.now())]
+        devices.sweep(clock.now())
+        assert session.query(AuditEvent).filter_by(event="oidc.grant.ended").count() == 1
+
+
+@pytest.mark.store
+def test_what_was_fetched_outlives_its_code(tv: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
+    codes = started(tv)
+    say(tv.browser(beijing.id), codes, "allow")
+    told = body_of(poll(tv, codes))
+    clock.advance(seconds=3600)
+    with platform.app_context(), transaction():
+        devices.sweep(clock.now())
+    assert tv.refresh(told["refresh_token"]).status_code == 200
+    # and a replay is recognised late as well
+    assert error(poll(tv, codes)) == "invalid_grant"
+    with platform.app_context():
+        assert session.query(Grant).one().end_reason == "code_replayed"
 
 
 def test_codes_are_for_their_own_client(tv: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:

@@ -1,8 +1,13 @@
 """DPoP at the token endpoint (RFC 9449 §5, §8, §10): proofs, nonces, codes and refresh tokens bound to keys."""
 
+import base64
+import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from flask import Flask
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from werkzeug.test import TestResponse
@@ -87,6 +92,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("linked key", {"header": {"jku": "https://evil.example/jwks"}}),
     ("certificate", {"header": {"x5c": ["x"]}}),
     ("critical", {"header": {"crit": ["typ"]}}),
+    ("larger than any", {"filler": "x" * 8192}),
     ("no jti", {"jti": None}),
     ("empty jti", {"jti": ""}),
     ("odd jti", {"jti": 7}),
@@ -132,6 +138,14 @@ def test_two_proofs_are_none(rp: RelyingParty, platform: Flask, beijing: Somebod
     refused(platform.test_client().post("/oauth2/token", data=form, headers=twice, base_url=ISSUER))
 
 
+def _b64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _segment(members: dict[str, Any]) -> str:
+    return _b64(json.dumps(members).encode())
+
+
 @pytest.mark.spec("RFC 9449", "11.6")
 @pytest.mark.filterwarnings("ignore:Key size should be")
 def test_algorithms(rp: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
@@ -154,7 +168,16 @@ def test_algorithms(rp: RelyingParty, clock: FakeClock, beijing: Somebody) -> No
     holder = Holder(clock)
     head, payload, tail = holder.proof().split(".")
     refused(rp.redeem("x", {**rp.basic(), "DPoP": f"{head}.{payload}."}))
-    refused(rp.redeem("x", {**rp.basic(), "DPoP": f"eyJhbGciOiJub25lIn0.{payload}.{tail}"}))
+    unnamed = _segment({"typ": "dpop+jwt", "jwk": holder.key.as_dict(private=False)})
+    for other in ("eyJhbGciOiJub25lIn0", _segment({"typ": "dpop+jwt", "alg": "none", "jwk": holder.key.as_dict(private=False)}), unnamed):
+        refused(rp.redeem("x", {**rp.basic(), "DPoP": f"{other}.{payload}.{tail}"}))
+        refused(rp.redeem("x", {**rp.basic(), "DPoP": f"{other}.{payload}."}))
+    # no algorithm, and signed nevertheless
+    raw_key = holder.key.private_key
+    assert isinstance(raw_key, EllipticCurvePrivateKey)
+    signature = raw_key.sign(f"{unnamed}.{payload}".encode(), ECDSA(SHA256()))
+    raw = b"".join(number.to_bytes(32, "big") for number in decode_dss_signature(signature))
+    refused(rp.redeem("x", {**rp.basic(), "DPoP": f"{unnamed}.{payload}.{_b64(raw)}"}))
     mixed = Holder(clock, good[0][1], "PS256").at_token(header={"jwk": P256.as_dict(private=False)})
     refused(rp.redeem("x", {**rp.basic(), **mixed}))
 
@@ -274,6 +297,25 @@ def test_a_proof_counts_once_until_it_is_too_old(rp: RelyingParty, platform: Fla
         assert session.query(UsedJti).count() == 0
 
 
+@pytest.mark.spec("RFC 9449", "11.1")
+def test_a_proof_of_now_is_remembered_for_as_long_as_it_counts(
+    rp: RelyingParty, platform: Flask, beijing: Somebody, holder: Holder, clock: FakeClock
+) -> None:
+    from idp.db import transaction
+    from idp.oidc import jti
+
+    browser, shown = rp.browser(beijing.id), holder.at_token()
+    assert rp.redeem(rp.code(browser), {**rp.basic(), **shown}).status_code == 200
+    for seconds in (59, 1):
+        clock.advance(seconds=seconds)
+        with platform.app_context(), transaction():
+            jti.sweep(clock.now())
+        code = rp.code(browser)
+        refused(rp.redeem(code, {**rp.basic(), **shown}))
+    # not for its age
+    assert rp.redeem(code, {**rp.basic(), **Holder(clock).at_token(**claims_of(shown["DPoP"]))}).status_code == 200
+
+
 def test_a_refused_request_spends_its_proof(rp: RelyingParty, beijing: Somebody, holder: Holder) -> None:
     shown = holder.at_token()
     refused(rp.redeem("no such code", {**rp.basic(), **shown}), "invalid_grant")
@@ -355,8 +397,48 @@ def test_a_confidential_client_may_change_its_key_but_not_lose_it(
     refused(refreshing.refresh(answer["refresh_token"]), "invalid_grant")
 
 
-def test_an_unbound_refresh_token_can_become_bound_to_a_key(public: RelyingParty, beijing: Somebody, holder: Holder) -> None:
-    answer = redeemed(public, beijing.id, {})
-    form = {"grant_type": "refresh_token", "client_id": "public", "refresh_token": answer["refresh_token"]}
-    again = body_of(public.token(form, holder.at_token()))
-    assert (again["token_type"], "refresh_token" in again) == ("DPoP", True)
+@pytest.mark.spec("RFC 9449", "5")
+def test_a_confidential_client_that_has_shown_a_key_shows_one_ever_after(refreshing: RelyingParty, beijing: Somebody, holder: Holder) -> None:
+    token = redeemed(refreshing, beijing.id, refreshing.basic())["refresh_token"]
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    assert refreshing.token(form, {**refreshing.basic(), **holder.at_token()}).status_code == 200
+    refused(refreshing.refresh(token), "invalid_grant")
+
+
+@pytest.mark.store
+@pytest.mark.spec("RFC 9449", "5")
+def test_the_first_key_of_a_public_clients_refresh_binds_all_that_follow(
+    public: RelyingParty, platform: Flask, beijing: Somebody, holder: Holder, clock: FakeClock
+) -> None:
+    first = redeemed(public, beijing.id, {})["refresh_token"]
+
+    def refresh(token: str, headers: dict[str, str]) -> TestResponse:
+        return public.token({"grant_type": "refresh_token", "client_id": "public", "refresh_token": token}, headers)
+
+    # unbound, then unbound again, then with a key
+    second = body_of(refresh(first, {}))["refresh_token"]
+    answer = body_of(refresh(second, holder.at_token()))
+    third = answer["refresh_token"]
+    assert (answer["token_type"], claims_of(answer["access_token"])["cnf"]) == ("DPoP", {"jkt": holder.jkt})
+    # whoever is a little slower with the same token does not move the binding, and is no exception to it
+    foreign = Holder(clock)
+    for token in (second, third):
+        refused(refresh(token, {}), "invalid_grant")
+        refused(refresh(token, foreign.at_token()), "invalid_grant")
+    with platform.app_context():
+        grant = session.query(Grant).one()
+        assert (grant.cnf, grant.ended_at) == ({"jkt": holder.jkt}, None)
+    for _ in range(2):
+        again = body_of(refresh(third, holder.at_token()))
+        assert (again["token_type"], "refresh_token" in again) == ("DPoP", False)
+
+
+@pytest.mark.spec("RFC 9449", "5")
+def test_a_token_that_was_rotated_a_moment_ago_binds_nothing(public: RelyingParty, platform: Flask, beijing: Somebody, holder: Holder) -> None:
+    first = redeemed(public, beijing.id, {})["refresh_token"]
+    second = body_of(public.refresh(first))["refresh_token"]
+    late = public.token({"grant_type": "refresh_token", "client_id": "public", "refresh_token": first}, holder.at_token())
+    assert (late.status_code, "refresh_token" in body_of(late)) == (200, False)
+    with platform.app_context():
+        assert session.query(Grant).one().cnf == {}
+    assert public.refresh(second).status_code == 200

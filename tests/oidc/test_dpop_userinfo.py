@@ -92,6 +92,16 @@ def test_a_thief_without_the_key(platform: Flask, clock: FakeClock, holder: Hold
     refused(get(platform, holder.bearing(bound, iat=int(clock.now().timestamp()) - 3600, nonce=None)), "invalid_dpop_proof")
 
 
+@pytest.mark.spec("RFC 9449", "4.3")
+def test_two_proofs_are_none(platform: Flask, holder: Holder, bound: str) -> None:
+    before, one, other = spent(platform), holder.bearing(bound), holder.bearing(bound)
+    for second in (one["DPoP"], other["DPoP"]):
+        twice = [*one.items(), ("DPoP", second)]
+        refused(platform.test_client().get("/oauth2/userinfo", headers=twice, base_url=ISSUER), "invalid_dpop_proof")
+    assert spent(platform) == before
+    assert get(platform, one).status_code == 200
+
+
 @pytest.mark.spec("RFC 9449", "9")
 def test_a_nonce_is_asked_for(platform: Flask, clock: FakeClock, holder: Holder, bound: str) -> None:
     asked = holder.userinfo(platform, bound, nonce=None)

@@ -1,7 +1,7 @@
 """What the modules of the certification suite's FAPI 2.0 plans ask, module by module, with the answers that they take.
 
-A plan's variant is a registration here: private_key_jwt with DPoP, requests plain (Security Profile) or signed with JARM (Message Signing).
-Left to docs/conformance.md: TLS itself, and what a person looks at.
+A plan's variant is a registration here: private_key_jwt with DPoP, requests plain (Security Profile) or signed with JARM (Message Signing);
+test_fapi_modules_mtls.py walks the one with certificates. Left to docs/conformance.md: TLS itself, and what a person looks at.
 """
 
 import json
@@ -31,7 +31,9 @@ RSA = RSAKey.generate_key(2048)
 
 
 class Client(KeyedParty):
-    """One client of a plan: pushes its requests plain or signed, and holds a DPoP key."""
+    """One client of a plan: pushes its requests plain or signed, and holds a DPoP key. `base`: where it calls what clients call."""
+
+    base = ISSUER
 
     def __init__(self, app: Flask, clock: FakeClock, client_id: str, variant: str, key: Key | None = None) -> None:
         members: dict[str, Any] = {"profile": PROFILES[variant], "dpop_bound_access_tokens": True, "scope": SCOPE}
@@ -46,7 +48,7 @@ class Client(KeyedParty):
         asked = {**mode, **changes}
         form = {"client_id": self.client_id, "request": request_object(self, **asked)} if self.signs else self.request(**asked)
         form |= self.proven() if proven is None else proven
-        return self.app.test_client().open("/oauth2/par", method=method, data=form, headers=headers or {}, base_url=ISSUER)
+        return self.app.test_client().open("/oauth2/par", method=method, data=form, headers=headers or {}, base_url=self.base)
 
     def pushed(self, **changes: Any) -> str:
         answer = self.push(**changes)
@@ -124,10 +126,10 @@ def test_happy_flow(platform: Flask, one: Client, two: Client, browser: FlaskCli
     token = body_of(two.swap(str(told["code"])))["access_token"]
     for accept in ({}, {"Accept": "application/json;charset=utf-8"}, {"Accept": "*/*"}):
         bearing = {**two.holder.bearing(token), **accept}
-        answer = platform.test_client().get("/oauth2/userinfo", headers=bearing, base_url=ISSUER)
+        answer = platform.test_client().get("/oauth2/userinfo", headers=bearing, base_url=two.base)
         assert (answer.status_code, answer.mimetype) == (200, "application/json")
     # DisallowAccessTokenInQuery
-    in_query = platform.test_client().get("/oauth2/userinfo", query_string={"access_token": token}, base_url=ISSUER)
+    in_query = platform.test_client().get("/oauth2/userinfo", query_string={"access_token": token}, base_url=two.base)
     assert in_query.status_code in (400, 401)
 
 

@@ -12,10 +12,11 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from werkzeug.test import TestResponse
 
 from idp.adapters import Fetched
-from idp.db import session
+from idp.db import session, transaction
 from idp.errors import BadInput
+from idp.oidc import jti
 from idp.oidc.authorization_request import KNOWN
-from idp.oidc.models import PushedRequest
+from idp.oidc.models import PushedRequest, UsedJti
 from idp.oidc.registration import judge
 from tests.fakes import FakeClock, FakeWeb
 from tests.fapi import KeyedParty, signed
@@ -291,11 +292,27 @@ def test_a_jti_is_spent_at_par_and_only_there(keyed: KeyedParty, beijing: Somebo
     # an assertion of the same jti is another thing
     form = {"client_id": "keyed", "request": request_object(keyed, jti="twice"), **keyed.proven(keyed.assertion(jti="twice"))}
     assert keyed.app.test_client().post("/oauth2/par", data=form, base_url=ISSUER).status_code == 201
-    # without one, or with exp far away
+    # without one it is a request like any other
     token = request_object(keyed)
     assert [at_par(keyed, token).status_code for _ in range(2)] == [201, 201]
-    token = request_object(keyed, jti="far", exp=99_999_999_999)
-    assert [at_par(keyed, token).status_code for _ in range(2)] == [201, 400]
+
+
+@pytest.mark.spec("RFC 9101", "10.2")
+def test_a_jti_is_remembered_for_as_long_as_its_object_counts(keyed: KeyedParty, clock: FakeClock) -> None:
+    now, day = int(clock.now().timestamp()), 24 * 3600
+    # what never ends, or in some years, cannot be remembered
+    for exp in (None, now + day + 1, 99_999_999_999):
+        refused(at_par(keyed, request_object(keyed, jti="far", exp=exp)), "invalid_request_object")
+    token = request_object(keyed, jti="far", exp=now + day)
+    assert at_par(keyed, token).status_code == 201
+    clock.advance(seconds=day + 59)
+    with keyed.app.app_context(), transaction():
+        jti.sweep(clock.now())
+    with keyed.app.app_context():
+        assert session.query(UsedJti).filter_by(client_id="keyed request").count() == 1
+    refused(at_par(keyed, token), "invalid_request_object")
+    # still good but for having been shown
+    assert at_par(keyed, request_object(keyed, jti="other", exp=now + day)).status_code == 201
 
 
 def test_a_client_that_nobody_knows_is_a_page(keyed: KeyedParty) -> None:

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import update
+
 from idp import opaque_tokens
 from idp.audit import catalogue as audit
+from idp.db import session
 from idp.oidc import grant_facts, refresh_tokens, scopes, sender, tokens
 from idp.oidc.client_authentication import Authenticated
 from idp.oidc.clients import Client
+from idp.oidc.models import Grant
 from idp.oidc.refusal import Refused
 from idp.oidc.sender import Confirmation
 from idp.sessions import lifecycle
@@ -26,6 +30,7 @@ ACTIVITY = "user_activity"
 class Renewal:
     """New tokens for a grant. `successor` replaces the token shown; None where it is not rotated, or was just now.
 
+    `binds` is what the grant is bound to from now on; None if that does not change.
     `touched` is the session whose person is active, if the client may say so and did.
     """
 
@@ -36,6 +41,7 @@ class Renewal:
     scope: str
     expires_at: datetime
     successor: str | None
+    binds: Confirmation | None
     touched: int | None
     idle: timedelta
     body: dict[str, Any]
@@ -50,6 +56,9 @@ class Renewal:
             lifecycle.touch_live(self.touched, now, self.idle)
         if not grant_facts.still_lives(self.grant_id):
             return _no("grant_over", self.client_id)
+        # RFC 9449 §5: whoever was slower with the same token got no successor, and no word in whose key the next one needs
+        if self.binds is not None and (rotates or self.successor is None):
+            session.execute(update(Grant).where(Grant.id == self.grant_id).values(cnf=self.binds))
         audit.tokens_issued(now, account_id=self.account_id, client_id=self.client_id, grant_id=self.grant_id, scope=self.scope)
         if self.successor is None or not rotates:
             return self.body
@@ -128,7 +137,14 @@ def _renewal(row: Any, form: Mapping[str, str], client: Client, at: tokens.Momen
         expires_at=row.refresh_expires_at,
         # RFC 9700 §2.2.2: confidential clients prove themselves each time, bound tokens their key: theirs stays
         successor=opaque_tokens.make() if client.registration.public and not row.cnf and row.rotated_at is None else None,
+        binds=_binds(row, client, cnf),
         touched=row.session_id if client.registration.first_party and form.get(ACTIVITY) == "true" else None,
         idle=at.idle,
         body=body,
     )
+
+
+def _binds(row: Any, client: Client, cnf: Confirmation) -> Confirmation | None:
+    """A first key binds what comes after it; a token that was rotated a moment ago decides nothing any more."""
+    late = client.registration.public and row.rotated_at is not None
+    return None if cnf == row.cnf or late else cnf
