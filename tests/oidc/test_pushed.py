@@ -16,6 +16,7 @@ from idp.worker import run_once
 from tests.fakes import FakeClock
 from tests.fapi import PAR, Holder, KeyedParty
 from tests.oidc.conftest import Somebody
+from tests.oidc.test_client_gone import ends_after_the_checks
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -367,6 +368,13 @@ def test_a_stranger_cannot_fill_the_disk(platform: Flask, clock: FakeClock) -> N
     assert push(KeyedParty(platform, clock)).status_code == 201
     clock.advance(seconds=60)
     assert parties[0].call("par", **parties[0].request()).status_code == 201
+
+
+def test_a_client_that_ends_meanwhile_leaves_nothing(rp: RelyingParty, platform: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_after_the_checks(platform, clock, monkeypatch, "disable")
+    refused(push(rp), "invalid_client", 401)
+    with platform.app_context():
+        assert session.query(PushedRequest).count() == 0
 
 
 def test_a_deleted_client_takes_its_requests_along(rp: RelyingParty, platform: Flask) -> None:
