@@ -15,19 +15,7 @@ from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import (
-    authorization,
-    authorization_request,
-    checks,
-    consents,
-    forms,
-    hints,
-    logos,
-    pending,
-    pushed_requests,
-    request_objects,
-    subjects,
-)
+from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, logos, pending, pushed_requests, request_objects, subjects
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
