@@ -40,6 +40,17 @@ def leave(platform: Flask, clock: FakeClock) -> str:
         # Cyrillic Е, Greek ο
         {"client_name": "Еxport licences"},
         {"client_name#en": "Licence Applicatiοns"},
+        # Hangul filler, a frame like a mouth, traditional forms, phonetic letters
+        {"client_name": "出口许可证\u3164"},
+        {"client_name": "出囗许可证"},
+        {"client_name": "出口許可證"},
+        {"client_name": "ᴇxport licences"},
+        # holds the ministry or its platform
+        {"client_name": "商务部"},
+        {"client_name": "中华人民共和国商務部 官方"},
+        {"client_name": "许可证统一管理平台"},
+        {"client_name": "业务系统统一平台（新）"},
+        {"client_name#en": "MOFCOM sign-in"},
     ],
 )
 def test_a_name_of_the_ministry_and_what_looks_like_one_is_refused(platform: Flask, leave: str, members: dict[str, str]) -> None:
