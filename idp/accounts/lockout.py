@@ -151,6 +151,13 @@ def forgive(account_id: int, caller: Caller, now: datetime) -> None:
         _forget_oldest_devices(account_id)
 
 
+def knows(device_digest: str) -> bool:
+    """Whether the device has signed in before, to whatever account."""
+    return (
+        bool(device_digest) and session.scalar(select(KnownDevice.account_id).where(KnownDevice.device_digest == device_digest).limit(1)) is not None
+    )
+
+
 def _forget_oldest_devices(account_id: int) -> None:
     """Each known device has tries of its own, so there are never more than MAX_DEVICES of them."""
     session.flush()

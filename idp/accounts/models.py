@@ -138,5 +138,5 @@ class KnownDevice(Base):
     __tablename__ = "known_devices"
 
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
-    device_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    device_digest: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     seen_at: Mapped[datetime]

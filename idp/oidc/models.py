@@ -45,7 +45,7 @@ class AuthorizationRequestRecord(Base):
     __tablename__ = "oidc_authorization_requests"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    browser_digest: Mapped[str] = mapped_column(String(64))
+    browser_digest: Mapped[str] = mapped_column(String(64), index=True)
     pushed: Mapped[str | None] = mapped_column(String(64))
     signed: Mapped[bool] = mapped_column(default=False, server_default=false())
     client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"))

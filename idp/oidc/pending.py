@@ -5,7 +5,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from idp import opaque_tokens
 from idp.db import session, spend_once
@@ -60,6 +60,15 @@ def answered(request_id: str, now: datetime) -> None:
     """Inside the transaction that answers its client: note the first time."""
     first = (AuthorizationRequestRecord.id == request_id, AuthorizationRequestRecord.answered_at.is_(None))
     session.execute(update(AuthorizationRequestRecord).where(*first).values(answered_at=now))
+
+
+def drop_oldest(browsers: Collection[str]) -> None:
+    """Forget the oldest of this browser (its secrets), which finds no room for another (`room.claim`)."""
+    mine = AuthorizationRequestRecord.browser_digest.in_([opaque_tokens.digest(each) for each in browsers])
+    oldest = select(AuthorizationRequestRecord.id).where(mine).order_by(AuthorizationRequestRecord.created_at).limit(1).scalar_subquery()
+    session.execute(
+        delete(AuthorizationRequestRecord).where(AuthorizationRequestRecord.id == oldest), execution_options={"synchronize_session": False}
+    )
 
 
 def bind(request_id: str, browser: str) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from idp import opaque_tokens
 from idp.db import session
@@ -45,9 +45,26 @@ REPEAT = timedelta(seconds=60)
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
-def begin(browser: str, caller: Caller, now: datetime, life_seconds: int) -> str:
-    """Open a transaction for this browser (its secret id); returns the transaction's id. Always asks for every factor anew."""
-    return _add(browser, caller, now, timedelta(seconds=life_seconds)).id
+def begin(browser: str, caller: Caller, now: datetime, life_seconds: int, over: SignInTransaction | None = None) -> str:
+    """Open a transaction for this browser (its secret id); returns the transaction's id. Always asks for every factor anew.
+
+    `over`: one of its own that waits for a password and is written over (`room.claim`).
+    """
+    life = timedelta(seconds=life_seconds)
+    if over is None:
+        return _add(browser, caller, now, life).id
+    for name, value in asdict(caller).items():
+        setattr(over, name, value)
+    over.browser_digest, over.created_at, over.expires_at = opaque_tokens.digest(browser), now, now + life
+    return over.id
+
+
+def oldest_waiting(browsers: Collection[str], now: datetime) -> SignInTransaction | None:
+    """The browser's oldest living transaction in which nobody has proven anything, held."""
+    mine = SignInTransaction.browser_digest.in_([opaque_tokens.digest(each) for each in browsers])
+    alive = (SignInTransaction.completed_at.is_(None), SignInTransaction.expires_at > now)
+    rows = session.scalars(select(SignInTransaction).where(mine, *alive).order_by(SignInTransaction.created_at).with_for_update())
+    return next((row for row in rows if "password_at" not in row.facts), None)
 
 
 def _add(browser: str, caller: Caller, now: datetime, life: timedelta, **facts: Any) -> SignInTransaction:
@@ -57,16 +74,15 @@ def _add(browser: str, caller: Caller, now: datetime, life: timedelta, **facts: 
     return row
 
 
-def find(transaction_id: str, browsers: Collection[str]) -> SignInTransaction | None:
-    """The transaction, if it is this browser's (its secrets, see browser.py). A completed or expired one is found too."""
-    row = session.get(SignInTransaction, transaction_id) if _ID.match(transaction_id) else None
-    return row if row is not None and _among(row.browser_digest, browsers) else None
+def find(transaction_id: str, browsers: Collection[str]) -> tuple[SignInTransaction | None, bool]:
+    """The transaction that this browser (its secrets, see browser.py) has begun, and whether it still is its own. A completed or expired one too.
 
-
-def find_begun(transaction_id: str, browsers: Collection[str]) -> SignInTransaction | None:
-    """One that this browser has only begun: somebody has proven themselves in it since, and the answer did not come here (`hand_over`)."""
+    Not its own = somebody has proven themselves in it since, and the answer did not come here (`hand_over`).
+    """
     row = session.get(SignInTransaction, transaction_id) if _ID.match(transaction_id) else None
-    return row if row is not None and _among(row.facts.get("begun_by", ""), browsers) else None
+    mine = row is not None and _among(row.browser_digest, browsers)
+    begun = row is not None and _among(row.facts.get("begun_by", ""), browsers)
+    return (row if mine or begun else None), mine
 
 
 def _among(digest: str, browsers: Collection[str]) -> bool:

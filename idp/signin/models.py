@@ -21,7 +21,7 @@ class SignInTransaction(Base):
     __tablename__ = "signin_transactions"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    browser_digest: Mapped[str] = mapped_column(String(64))
+    browser_digest: Mapped[str] = mapped_column(String(64), index=True)
     return_to: Mapped[str] = mapped_column(String(500))
     cancel_to: Mapped[str] = mapped_column(String(500), default="")
     form_action: Mapped[list[str]] = mapped_column(default=list)

@@ -7,7 +7,8 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from idp.accounts.models import Account, AccountKey
+from idp import limits, opaque_tokens
+from idp.accounts.models import Account, AccountKey, KnownDevice
 from idp.db import session, transaction
 from idp.errors import RequestBroken
 from idp.key_register.models import EKey, EKeyLicence
@@ -339,7 +340,11 @@ def test_a_huge_or_odd_request_is_a_4xx(rp: RelyingParty, path: str) -> None:
 
 @pytest.mark.store
 @pytest.mark.parametrize("way", ["get", "post", "login", "hall"])
-def test_a_network_leaves_only_so_many_waiting_requests(rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, way: str) -> None:
+def test_a_network_leaves_only_so_many_waiting_requests(
+    rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "RULES", (limits.Rule("stored_requests_minute", 20, 60),))
+
     def ask() -> TestResponse:
         stranger = rp.browser()
         if way == "post":
@@ -351,7 +356,7 @@ def test_a_network_leaves_only_so_many_waiting_requests(rp: RelyingParty, platfo
             return session.query(AuthorizationRequestRecord).count() + session.query(SignInTransaction).count()
 
     known = rp.browser(beijing.id)
-    assert {ask().status_code for _ in range(120)} == {303}
+    assert {ask().status_code for _ in range(20)} == {303}
     before, full = stored(), [ask() for _ in range(3)]
     assert {(page.status_code, page.mimetype) for page in full} == {(429, "text/html")}
     assert 0 < int(full[0].headers["Retry-After"]) <= 60
@@ -363,11 +368,13 @@ def test_a_network_leaves_only_so_many_waiting_requests(rp: RelyingParty, platfo
     assert ask().status_code == 303
 
 
-def test_nor_more_in_an_hour(platform: Flask, clock: FakeClock) -> None:
+def test_nor_more_in_an_hour(platform: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [(rule.most, rule.seconds) for rule in room.RULES] == [(600, 60), (6000, 3600)]
+    monkeypatch.setattr(room, "RULES", (limits.Rule("minute", 60, 60), limits.Rule("hour", 600, 3600)))
     with platform.app_context():
         for _ in range(10):
             with transaction():
-                for _ in range(120):
+                for _ in range(60):
                     room.claim("here", clock.now())
             clock.advance(minutes=1)
         with pytest.raises(RequestBroken) as full, transaction():
@@ -375,3 +382,48 @@ def test_nor_more_in_an_hour(platform: Flask, clock: FakeClock) -> None:
         assert (full.value.status, full.value.retry_after) == (429, 50 * 60)
         with transaction():
             room.claim("elsewhere", clock.now())
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("path", ["/login", "/hall", "/oauth2/authorize"])
+def test_pictures_on_a_hostile_page_use_up_nothing(rp: RelyingParty, platform: Flask, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "RULES", (limits.Rule("minute", 1, 60),))
+    asked = rp.request() if path.startswith("/oauth2") else {}
+    for headers in ({"Sec-Fetch-Dest": "image", "Sec-Fetch-Mode": "no-cors"}, {"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "cors"}):
+        assert rp.browser().get(path, query_string=asked, headers=headers, base_url=ISSUER).status_code == 403
+    with platform.app_context():
+        assert session.query(AuthorizationRequestRecord).count() + session.query(SignInTransaction).count() == 0
+        assert session.query(limits.LimitWindow).count() == 0
+    page = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
+    assert rp.browser().get(path, query_string=asked, headers=page, base_url=ISSUER).status_code == 303
+
+
+@pytest.mark.store
+def test_in_a_full_network_a_waiting_browser_and_a_known_device_go_on(
+    rp: RelyingParty, platform: Flask, beijing: Somebody, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "RULES", (limits.Rule("minute", 1, 60),))
+    monkeypatch.setattr(room, "DEVICE_RULES", (limits.Rule("device", 3, 60),))
+
+    def stored() -> tuple[int, int]:
+        with platform.app_context():
+            return session.query(AuthorizationRequestRecord).count(), session.query(SignInTransaction).count()
+
+    waiting = rp.browser()
+    assert rp.authorize(waiting).status_code == 303
+    assert rp.authorize(rp.browser()).status_code == 429
+    for _ in range(3):
+        answer = rp.authorize(waiting)
+        assert waiting.get(answer.location, base_url=ISSUER).status_code == 303
+        assert waiting.get("/login", base_url=ISSUER).status_code == 303
+    assert max(stored()) == 1
+    with platform.app_context(), transaction():
+        session.add(KnownDevice(account_id=beijing.id, device_digest=opaque_tokens.digest("of-the-firm"), seen_at=clock.now()))
+    statuses = []
+    for _ in range(4):
+        known = rp.browser()
+        known.set_cookie(
+            "__Host-device" if ISSUER.startswith("https") else "device", "of-the-firm", domain=ISSUER.split("/")[2].split(":")[0], secure=True
+        )
+        statuses.append(known.get("/login", base_url=ISSUER).status_code)
+    assert statuses == [303, 303, 303, 429]

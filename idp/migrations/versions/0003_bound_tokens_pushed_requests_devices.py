@@ -56,9 +56,14 @@ def upgrade():
         batch_op.add_column(sa.Column("pushed", sa.String(length=64), nullable=True))
         batch_op.add_column(sa.Column("signed", sa.Boolean(), server_default=sa.false(), nullable=False))
         batch_op.add_column(sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.create_index(batch_op.f("ix_oidc_authorization_requests_browser_digest"), ["browser_digest"], unique=False)
 
     with op.batch_alter_table("signin_transactions", schema=None) as batch_op:
         batch_op.add_column(sa.Column("client_host", sa.String(length=300), server_default="", nullable=False))
+        batch_op.create_index(batch_op.f("ix_signin_transactions_browser_digest"), ["browser_digest"], unique=False)
+
+    with op.batch_alter_table("known_devices", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_known_devices_device_digest"), ["device_digest"], unique=False)
 
     with op.batch_alter_table("oidc_codes", schema=None) as batch_op:
         batch_op.add_column(sa.Column("dpop_jkt", sa.String(length=43), nullable=True))
@@ -78,11 +83,16 @@ def downgrade():
         batch_op.drop_column("dpop_jkt")
 
     with op.batch_alter_table("oidc_authorization_requests", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_authorization_requests_browser_digest"))
         batch_op.drop_column("answered_at")
         batch_op.drop_column("signed")
         batch_op.drop_column("pushed")
 
+    with op.batch_alter_table("known_devices", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_known_devices_device_digest"))
+
     with op.batch_alter_table("signin_transactions", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_signin_transactions_browser_digest"))
         batch_op.drop_column("client_host")
 
     with op.batch_alter_table("oidc_device_authorizations", schema=None) as batch_op:

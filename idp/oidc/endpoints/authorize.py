@@ -21,7 +21,7 @@ from idp.oidc.clients import Client
 from idp.oidc.endpoints import answers, body
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.sessions.models import Session
-from idp.signin import browser, flow, room
+from idp.signin import browser, flow
 
 Answer = BaseResponse | str | tuple[str, int]
 SIGNIN_HINT_CHARACTERS = 160
@@ -62,7 +62,7 @@ def authorize_post() -> Answer:
     if not isinstance(arrived, Arrival):
         return arrived
     with transaction():
-        room.claim(web.caller_network(), web.now())
+        browser.claim_room()
         request_id = _kept(arrived, "")
     if request_id is None:
         return _client_gone()
@@ -227,7 +227,7 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
         return _sign_in(arrived)
     if not arrived.request_id:
         with transaction():
-            room.claim(web.caller_network(), web.now())
+            browser.claim_room()
             request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
@@ -259,7 +259,9 @@ def _kept(arrived: Arrival, bound_to: str) -> str | None:
 def _sign_in(arrived: Arrival) -> Answer:
     settings, own = web.runtime().settings, arrived.subject.known.registration
     with transaction():
-        room.claim(web.caller_network(), web.now())
+        over = browser.claim_room(sign_in=True)
+        if over is not None and not arrived.request_id:
+            pending.drop_oldest(browser.secrets())
         request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
@@ -274,7 +276,7 @@ def _sign_in(arrived: Arrival) -> Answer:
             login_hint=arrived.subject.request.get("login_hint")[:SIGNIN_HINT_CHARACTERS],
             form_action=[web.origin_of(arrived.subject.request.redirect_uri), *own.form_action_origins],
         )
-        transaction_id = flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds)
+        transaction_id = flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds, over)
     # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
     return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=_wish(arrived)), 303)
 

@@ -18,7 +18,7 @@ from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.revocation import on_session_end
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
-from idp.signin import room
+from idp.signin import browser
 
 # `logout_hint` is left to the session that is there
 KNOWN = {"id_token_hint": 8192, "post_logout_redirect_uri": 2000, "client_id": 128, "state": 2000, "ui_locales": 200}
@@ -74,7 +74,7 @@ def _kept(judged: Judged) -> str | None:
     if not isinstance(judged, Proven):
         return UNPROVEN if judged == "faulty" else None
     with transaction():
-        room.claim(web.caller_network(), web.now())
+        browser.claim_room()
         return pending.store_logout(asdict(judged), web.now())
 
 

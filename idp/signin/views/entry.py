@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from idp import web
 from idp.db import transaction
 from idp.sessions import cookie, lifecycle
-from idp.signin import browser, flow, room
+from idp.signin import browser, flow
 from idp.signin.views import bp, hub
 
 # D12: IE and IE mode cannot render the pages; they get one that says what to do
@@ -16,9 +16,9 @@ OLD_BROWSERS = ("MSIE ", "Trident/")
 def begin(return_to: str) -> str:
     """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to."""
     with transaction():
-        room.claim(web.caller_network(), web.now())
+        over = browser.claim_room(sign_in=True)
         life = web.runtime().settings.signin_seconds
-        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life)
+        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life, over)
     return url_for("signin.continue_", transaction_id=transaction_id)
 
 
@@ -45,11 +45,10 @@ def login() -> BaseResponse:
 @web.access.anyone
 def continue_(transaction_id: str) -> BaseResponse | tuple[str, int]:
     """The hub: on to the step that is next."""
-    mine = flow.find(transaction_id, browser.secrets())
-    row = mine or flow.find_begun(transaction_id, browser.secrets())
+    row, mine = flow.find(transaction_id, browser.secrets())
     if row is None or web.now() >= row.expires_at:
         return hub.expired(row)
-    return hub.lead_on(row) if mine is not None else hub.finished(row)
+    return hub.lead_on(row) if mine else hub.finished(row)
 
 
 @bp.get("/signout")

@@ -20,8 +20,7 @@ Page = Callable[[SignInTransaction], Any]
 
 def caller() -> lockout.Caller:
     """Where this request comes from, for the counters."""
-    device = _device()
-    return lockout.Caller(opaque_tokens.digest(device) if device else "", web.caller_network())
+    return lockout.Caller(browser.device_digest(), web.caller_network())
 
 
 def _device() -> str:
@@ -39,13 +38,12 @@ def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
     def decorate(page: Page) -> Callable[[str], Any]:
         @wraps(page)
         def view(transaction_id: str) -> Any:
-            mine = flow.find(transaction_id, browser.secrets())
-            row = mine or flow.find_begun(transaction_id, browser.secrets())
+            row, mine = flow.find(transaction_id, browser.secrets())
             if row is None or web.now() >= row.expires_at:
                 return expired(row)
             if request.method == "POST" and request.form.get("action") == "deny" and row.cancel_to:
                 return redirect(row.cancel_to, 303)
-            over = mine is None or mine.completed_at is not None
+            over = not mine or row.completed_at is not None
             if over and not _proves_anew(row, step):
                 return finished(row)
             if not over and _current(row) != step:
@@ -126,4 +124,5 @@ def _proves_anew(row: SignInTransaction, step: str) -> bool:
 
 def _again(row: SignInTransaction) -> SignInTransaction:
     with transaction():
+        browser.claim_room()
         return flow.again(row, browser.secret(), web.now())
