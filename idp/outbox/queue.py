@@ -1,6 +1,6 @@
 """Enqueue in the caller's transaction · claim with a lease (SKIP LOCKED) · done, or back off and at last give up.
 
-Items of one lane go to one receiver: one at a time, and when it fails, the whole lane rests.
+Items of one lane go to one receiver: one at a time from each worker process, and when it fails, the whole lane rests.
 """
 
 from collections.abc import Callable, Collection

@@ -109,9 +109,9 @@ def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings
 
 
 def _spared(row: SignInTransaction, typed: Typed) -> bool:
-    """Once: a double submit brings the captcha that was answered just now (`flow.again`)."""
-    answered = row.facts.get("spared")
-    flow.record(row, spared=None)
+    """Once: a double submit brings the captcha that was answered just now (`flow.again`), or whose password is still looked at."""
+    answered = row.facts.get("spared") or row.facts.get("captcha")
+    flow.record(row, spared=None, captcha=None)
     return answered is not None and answered == typed.captcha_id
 
 
@@ -124,7 +124,7 @@ def refused(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, 
     flow.hold(row, steps.password_needed, now)  # held before the counters, like everywhere: no two requests can wait for each other
     for rule in _network_rules(settings):
         limits.take(rule, caller.network, now)
-    flow.record(row, failures=row.facts.get("failures", 0) + 1)
+    flow.record(row, failures=row.facts.get("failures", 0) + 1, captcha=None)
     locked = lockout.wrong(admitted.subjects, caller, numbers(settings), now)
     only = admitted.candidates[0].account_id if len(admitted.candidates) == 1 else None
     audit.signin_refused(now, account_id=only, reason="password")

@@ -224,3 +224,24 @@ def test_sign_ins_of_one_account_from_many_browsers_never_wait_for_each_other_fo
     for thread in threads:
         thread.join()
     assert set(statuses) <= {200, 422}
+
+
+@pytest.mark.requirement("R84")
+@pytest.mark.parametrize("right", [True, False])
+def test_a_double_click_while_the_password_is_looked_at_needs_no_second_captcha(
+    app: Flask, beijing: int, monkeypatch: pytest.MonkeyPatch, right: bool
+) -> None:
+    with app.app_context(), transaction():
+        own_account(beijing)
+    person = Person(app)
+    person.open("/login")
+    action, fields = person.prepare(username="mech-person", password=OWN if right else "wrong")
+    tab, third = same_browser(person), same_browser(person)
+    meanwhile(monkeypatch, credentials, "prove", lambda: setattr(tab, "page", tab.client.post(action, data=fields, follow_redirects=True)))
+    person.client.post(action, data=fields)
+    assert tab.at == ("/hall" if right else action)
+    assert ("验证码错误" in tab.text) is False
+    # one answer is good for one repetition at most, and for none once the password has been looked at
+    late = third.client.post(action, data=fields)
+    assert late.status_code == 422
+    assert "验证码" in late.get_data(as_text=True)

@@ -6,12 +6,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from idp import opaque_tokens
+from idp import limits, opaque_tokens
 from idp.accounts.models import Account, FormerPassword, ImportedContact, KnownDevice, PasswordFailures
 from idp.app import JOBS
 from idp.db import session, transaction
 from idp.outbox.models import OutboxItem
 from idp.sessions.models import Session
+from idp.signin import browser, room
+from idp.signin.models import SignInTransaction
 from idp.worker import run_once
 from tests import people
 from tests.fakes import FakeClock
@@ -157,6 +159,42 @@ def test_a_double_submit_is_no_way_to_try_passwords_without_a_captcha(app: Flask
     answer = thief.client.post(action, data=fields | {"captcha_id": "", "password": "guess"})
     assert "验证码" in answer.get_data(as_text=True)
     assert answer.status_code == 422
+
+
+def test_a_password_that_comes_again_leaves_only_so_many_sign_ins(app: Flask, person: Person, beijing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    other = Person(app)
+    other.open("/login")
+    action, fields = other.prepare(username=NAME, password=NEW)
+    other.client.post(action, data=fields)
+    other.client.delete_cookie("session", domain=HOST)
+    monkeypatch.setattr(room, "DEVICE_RULES", (limits.Rule("device", 2, 60),))
+    again = [other.client.post(action, data=fields | {"action": "refresh_captcha"}).status_code for _ in range(3)]
+    assert again == [200, 200, 429]
+
+
+def test_a_captcha_is_spared_for_one_guess_only_within_the_new_sign_in(app: Flask, person: Person, beijing: int) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    other = Person(app)
+    other.open("/login")
+    action, fields = other.prepare(username=NAME, password=NEW)
+    other.client.post(action, data=fields)
+    other.client.delete_cookie("session", domain=HOST)
+    other.page = other.client.post(action, data=fields | {"password": "guess"})
+    address, _ = other.prepare(username=NAME, password="guess", captcha="")
+    with app.app_context(), transaction():
+        row = session.get_one(SignInTransaction, address.split("/")[2])
+        assert row.facts["spared"] is None
+        assert row.facts["captcha"] is None
+
+
+def test_a_browser_keeps_only_its_last_few_secrets(app: Flask) -> None:
+    with app.test_request_context():
+        first = browser.secret()
+        for _ in range(20):
+            browser.renew()
+        assert len(browser.secrets()) == browser.KEPT + 1
+        assert first not in browser.secrets()
 
 
 @pytest.mark.store
