@@ -188,6 +188,18 @@ def test_a_captcha_is_spared_for_one_guess_only_within_the_new_sign_in(app: Flas
         assert row.facts["captcha"] is None
 
 
+def test_a_planted_device_does_not_become_known(app: Flask, person: Person, beijing: int) -> None:
+    person.client.set_cookie("device", "planted", domain=HOST)
+    person.sign_in(NAME, OLD, NEW)
+    own = value(person, "device")
+    with app.app_context():
+        assert session.get(KnownDevice, (beijing, opaque_tokens.digest("planted"))) is None
+        assert session.get(KnownDevice, (beijing, opaque_tokens.digest(own or ""))) is not None
+    person.client.delete_cookie("session", domain=HOST)
+    person.type_password(NAME, NEW)
+    assert (person.at, value(person, "device")) == ("/hall", own)
+
+
 def test_a_browser_keeps_only_its_last_few_secrets(app: Flask) -> None:
     with app.test_request_context():
         first = browser.secret()

@@ -81,7 +81,9 @@ def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
 
 def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     now, runtime = web.now(), web.runtime()
-    device, present = _device() or opaque_tokens.make(), unended()
+    # somebody may have planted a device cookie: one that has never signed in is not kept
+    device = _device() if lockout.knows(browser.device_digest()) else opaque_tokens.make()
+    present = unended()
     present_id = present.id if present is not None else None
     with transaction():
         outcome = finish.finish(row, runtime.hooks.steps, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
