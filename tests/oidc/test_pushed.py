@@ -1,8 +1,5 @@
 """Pushed authorization requests (RFC 9126): what may be pushed, who may start with it, and that it is answered once."""
 
-from datetime import timedelta
-from typing import Any
-
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -10,17 +7,14 @@ from werkzeug.test import TestResponse
 
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
-from idp.oidc import pushed_requests
 from idp.oidc.models import ClientRecord, Grant, PushedRequest
-from idp.worker import run_once
 from tests.fakes import FakeClock
-from tests.fapi import PAR, Holder, KeyedParty
+from tests.fapi import KeyedParty
 from tests.oidc.conftest import Somebody
 from tests.oidc.test_client_gone import ends_after_the_checks
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
-FAPI: dict[str, Any] = {"profile": "fapi2-security", "dpop_bound_access_tokens": True}
 
 
 def push(rp: RelyingParty, headers: dict[str, str] | None = None, /, **changes: str | None) -> TestResponse:
@@ -266,108 +260,6 @@ def test_form_post_and_languages_come_out_of_it(rp: RelyingParty, beijing: Someb
     signin = browser.get(start(rp, browser, pushed(rp, ui_locales="en")).location, base_url=ISSUER, follow_redirects=True)
     assert '<html lang="en">' in signin.get_data(as_text=True)
     assert "error" in start(rp, browser, PREFIX, ui_locales="en").get_data(as_text=True)
-
-
-# --- who must push, and with which key --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.spec("FAPI 2.0 Security Profile", "5.3.2.2")
-@pytest.mark.parametrize("members", [FAPI, {"require_pushed_authorization_requests": True}])
-def test_who_must_push_gets_nothing_otherwise(platform: Flask, clock: FakeClock, beijing: Somebody, members: dict[str, Any]) -> None:
-    keyed = KeyedParty(platform, clock, **members)
-    browser = keyed.browser(beijing.id)
-    answer = answer_of(keyed.authorize(browser))
-    assert (answer["error"], answer["state"], answer["iss"]) == ("invalid_request", "st-1", ISSUER)
-    assert "code" in answer_of(start(keyed, browser, pushed(keyed)))
-    # also over the store, which is judged again
-    browser = keyed.browser()
-    waiting = _return_to(keyed, start(keyed, browser, pushed(keyed)).location)
-    keyed.sign_in(browser, beijing.id)
-    assert "code" in answer_of(browser.get(waiting, base_url=ISSUER))
-
-
-@pytest.mark.spec("FAPI 2.0 Security Profile", "5.3.2.2")
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
-        ({"redirect_uri": None}, "invalid_request"),
-        ({"response_type": "code id_token"}, "unsupported_response_type"),
-    ],
-)
-def test_what_fapi_demands_of_a_request(platform: Flask, clock: FakeClock, changes: dict[str, str | None], error: str) -> None:
-    refused(push(KeyedParty(platform, clock, **FAPI), **changes), error)
-
-
-@pytest.mark.spec("RFC 9449", "10.1")
-def test_the_key_shown_at_par_binds_the_code(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
-    keyed, mine, other = KeyedParty(platform, clock, **FAPI), Holder(clock), Holder(clock)
-    refused(push(keyed, {"DPoP": mine.proof(PAR)}, dpop_jkt=other.jkt), "invalid_request")
-    for named in (None, mine.jkt):
-        answer = push(keyed, {"DPoP": mine.proof(PAR)}, dpop_jkt=named)
-        code = answer_of(start(keyed, keyed.browser(beijing.id), body_of(answer)["request_uri"]))["code"]
-        assert keyed.redeem(code, other.at_token(), **keyed.proven()).json == {"error": "invalid_grant"}
-        assert keyed.redeem(code, mine.at_token(), **keyed.proven()).status_code == 200
-    # one proof, one request
-    proof = mine.proof(PAR)
-    assert push(keyed, {"DPoP": proof}).status_code == 201
-    refused(push(keyed, {"DPoP": proof}), "invalid_dpop_proof")
-    refused(push(keyed, {"DPoP": mine.proof()}), "invalid_dpop_proof")
-
-
-@pytest.mark.store
-def test_the_sweep_leaves_what_a_sign_in_may_come_back_to(
-    rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pushed_requests, "SWEPT_AT_ONCE", 2)
-    browser, uri = rp.browser(), pushed(rp)
-    for _ in range(3):
-        pushed(rp)
-    clock.advance(seconds=80)
-    waiting = browser.post("/oauth2/authorize", data={"client_id": "rp", "request_uri": uri}, base_url=ISSUER).location
-
-    def left() -> int:
-        assert run_once(platform, (pushed_requests.sweep,)) == 0
-        with platform.app_context():
-            return session.query(PushedRequest).count()
-
-    assert left() == 4
-    # what nobody started with goes with its request_uri, all of it at once
-    clock.advance(minutes=2)
-    assert left() == 1
-    clock.advance(minutes=27)
-    assert left() == 1
-    rp.sign_in(browser, beijing.id)
-    assert "code" in answer_of(browser.get(waiting, base_url=ISSUER))
-    clock.at += timedelta(minutes=95)
-    assert left() == 0
-
-
-def test_what_was_started_is_answered_for_half_an_hour(rp: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
-    browser, uri = rp.browser(), pushed(rp)
-    waiting = browser.post("/oauth2/authorize", data={"client_id": "rp", "request_uri": uri}, base_url=ISSUER).location
-    browser.get(waiting, base_url=ISSUER)
-    clock.advance(minutes=30)
-    rp.sign_in(browser, beijing.id)
-    # R84: back to the client all the same
-    for _ in range(2):
-        assert answer_of(browser.get(waiting, base_url=ISSUER))["error"] == "invalid_request_uri"
-
-
-@pytest.mark.store
-@pytest.mark.spec("RFC 9126", "2.3")
-def test_a_stranger_cannot_fill_the_disk(platform: Flask, clock: FakeClock) -> None:
-    parties = [RelyingParty(platform, clock, name, None, token_endpoint_auth_method="none") for name in ("one", "two")]
-    answers = [parties[number % 2].call("par", **parties[number % 2].request()) for number in range(125)]
-    assert [answer.status_code for answer in answers] == [201] * 120 + [429] * 5
-    assert body_of(answers[-1]) == {"error": "temporarily_unavailable"}
-    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
-    with platform.app_context():
-        assert session.query(PushedRequest).count() == 120
-    # who proves itself is no stranger
-    assert push(KeyedParty(platform, clock)).status_code == 201
-    clock.advance(seconds=60)
-    assert parties[0].call("par", **parties[0].request()).status_code == 201
 
 
 def test_a_client_that_ends_meanwhile_leaves_nothing(rp: RelyingParty, platform: Flask, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
