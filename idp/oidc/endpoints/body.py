@@ -14,11 +14,13 @@ ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 def raw(most: int) -> bytes | None:
     """The body as it came; None if it has more than `most` bytes, or breaks off. No more is read, whatever Content-Length says or leaves out."""
-    request.max_content_length = most
+    # one more than is allowed: at its end the stream of a body without Content-Length cannot say whether there was more
+    request.max_content_length = most + 1
     try:
-        return request.get_data(cache=False)
+        sent = request.get_data(cache=False)
     except HTTPException:
         return None
+    return sent if len(sent) <= most else None
 
 
 def form() -> dict[str, str] | Refused:
