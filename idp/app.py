@@ -12,6 +12,7 @@ from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
+from idp.ekey import chain, challenges, revocation_cache, sm2
 from idp.messages import absent, console, smtp
 from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
@@ -55,6 +56,12 @@ def end_overdue_sessions(now: datetime) -> None:
         lifecycle.end(row, "absolute", now, web.runtime().hooks.session_ended)
 
 
+def ask_for_revocation_lists(now: datetime) -> None:
+    """The lists of the CAs of e-keys, before the ones at hand are over."""
+    settings = web.runtime().settings
+    revocation_cache.ask(settings.ekey_crl_urls, settings.ekey_crl_refresh_seconds, now)
+
+
 # What the worker does every minute, each in a transaction of its own; ends come before sweeps.
 JOBS = (
     end_overdue_sessions,
@@ -72,15 +79,20 @@ JOBS = (
     lockout.sweep,
     forget_old_hashes,
     end_closed_sessions,
+    challenges.sweep,
+    revocation_cache.sweep,
+    ask_for_revocation_lists,
 )
 
 
 def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, Handler]:
     """Outbox kind → what delivers it."""
+    trust, crl_urls = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file), settings.ekey_crl_urls
     return {
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
+        revocation_cache.CRL: revocation_cache.fetch(adapters.outbound, trust, crl_urls, adapters.clock.now),
     }
 
 
@@ -122,6 +134,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     """The whole product as one Flask app; ConfigurationError where the settings are wrong."""
     settings = settings or load()
     secret = master_secret(settings)
+    sm2.self_test()
     app = Flask("idp")
     app.extensions["idp"] = web.Runtime(settings, adapters or adapters_for(settings), secret, HOOKS)
     db.init_app(app, settings)

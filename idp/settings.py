@@ -10,19 +10,18 @@ from collections.abc import Collection
 from datetime import date
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from cryptography.x509 import load_pem_x509_certificates
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from idp.ekey_settings import CommaList, EKeySettings, certificates_in, comma_separated
 from idp.errors import ConfigurationError
 
 MIN_SECRET_CHARACTERS = 32
 LOOPBACK_NAMES = ("localhost",)
 _TAKEN_HEADERS = ("authorization", "content-", "cookie", "dpop", "forwarded", "host", "x-forwarded-", "accept", "origin")
-CommaList = Annotated[tuple[str, ...], NoDecode]
 
 
 def is_loopback(host: str | None) -> bool:
@@ -35,7 +34,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-class Settings(BaseSettings):
+class Settings(EKeySettings):
     """All that operators can set. Times in seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="IDP_", frozen=True, extra="forbid")
@@ -135,7 +134,7 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxy", "outbound_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return comma_separated(value)
 
     @field_validator("trusted_proxy")
     @classmethod
@@ -156,15 +155,7 @@ class Settings(BaseSettings):
     @field_validator("outbound_ca_file", "mtls_ca_file")
     @classmethod
     def _certificates(cls, value: Path | None) -> Path | None:
-        if value is None:
-            return None
-        if not value.is_file():
-            raise ValueError(f"{value} is not there")
-        try:
-            load_pem_x509_certificates(value.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{value} holds no certificates in PEM that can be read") from error
-        return value
+        return certificates_in(value)
 
     @field_validator("client_cert_header")
     @classmethod

@@ -68,6 +68,24 @@ def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
     _write("outbox.given_up", now, detail={"kind": kind, "item": item})
 
 
+# --- the e-key ------------------------------------------------------------------------------------------------------------------------------
+
+
+def ekey_refused(now: datetime, *, account_id: int | None, step: int, reason: str, detail: str) -> None:
+    """What an e-key signed was refused at this step of the verification; `detail` is a number or word of the library that judged."""
+    _write("ekey.refused", now, account_id=account_id, detail={"step": step, "reason": reason, "detail": detail})
+
+
+def ekey_bound(now: datetime, *, account_id: int, serial: str) -> None:
+    """A certificate was bound to a key of the key office's list."""
+    _write("ekey.bound", now, account_id=account_id, detail={"serial": serial})
+
+
+def ekey_crl_refused(now: datetime, *, reason: str) -> None:
+    """A revocation list was fetched that does not count (rolled_back, crl_stale, crl_signature, …); the one before it stays."""
+    _write("ekey.crl.refused", now, detail={"reason": reason})
+
+
 # --- imports and merging --------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,106 @@
+"""Step 7: which key of the key office's list a certificate is, and the first use that binds it.
+
+Sought by (issuer, subject). A key counts while it is live: the office's status and dates, an active enterprise, a binding that was not withdrawn.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import exists, select, update
+
+from idp.accounts.models import AccountKey
+from idp.audit import catalogue as audit
+from idp.db import session
+from idp.ekey.leaf import Identity
+from idp.ekey.models import EKeyBinding
+from idp.ekey.refusal import Refused
+from idp.key_register.models import EKey
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A live key, by its serial, and the account that it belongs to."""
+
+    serial: str
+    account_id: int
+
+
+def dead(key: EKey, today: date) -> str | None:
+    """Why a key of the list does not count on this day, in Beijing; None if it is live."""
+    if key.status == "revoked":
+        return "key_revoked"
+    if key.status != "active" or (key.expires is not None and key.expires < today):
+        return "key_expired"
+    if key.issued is not None and key.issued > today:
+        return "key_not_yet_valid"
+    return None if key.enterprise.status == "active" else "enterprise_cancelled"
+
+
+def find(identity: Identity, today: date, account_id: int | None = None) -> Bound | Refused:
+    """The live key that this certificate is bound to; `account_id`: whose password was right, if somebody's was."""
+    row = session.scalar(select(EKeyBinding).where(EKeyBinding.issuer == identity.issuer, EKeyBinding.subject == identity.subject))
+    if row is None:
+        return Refused(7, "not_bound")
+    if row.withdrawn_at is not None:
+        return Refused(7, "withdrawn")
+    # what the card carries must not contradict what it is bound to
+    if identity.serial and identity.serial != row.serial:
+        return Refused(7, "serial_mismatch")
+    return _live(row.serial, today, account_id)
+
+
+def _live(serial: str, today: date, account_id: int | None) -> Bound | Refused:
+    key, owner = session.get_one(EKey, serial), session.get(AccountKey, serial)
+    if owner is None:
+        return Refused(7, "not_bound", "no account")
+    if account_id is not None and owner.account_id != account_id:
+        return Refused(7, "bound_to_other")
+    why = dead(key, today)
+    return Refused(7, why) if why is not None else Bound(serial, owner.account_id)
+
+
+def bind_first_use(identity: Identity, account_id: int, now: datetime, today: date) -> Bound | Refused:
+    """Bind at the first use, after the right password of this account (inside a transaction).
+
+    Exactly one live, unbound key of the list belongs to the account, and the certificate carries its serial; what the certificate says of the
+    enterprise agrees. Anything else is for an officer.
+    """
+    if _known(identity):
+        return find(identity, today, account_id)
+    key = _only_unbound(account_id, today)
+    if key is None or not identity.serial or identity.serial != key.serial:
+        return Refused(7, "not_bound", "first use")
+    # the organisation identifier is the 13-character code or the USCC
+    if identity.organisation and identity.organisation not in (key.enterprise.code, key.enterprise.uscc):
+        return Refused(7, "serial_mismatch", "organisation")
+    bind(identity, key.serial, account_id, now)
+    return Bound(key.serial, account_id)
+
+
+def _known(identity: Identity) -> bool:
+    same = exists().where(EKeyBinding.issuer == identity.issuer, EKeyBinding.subject == identity.subject)
+    return bool(session.scalar(select(same)))
+
+
+def _only_unbound(account_id: int, today: date) -> EKey | None:
+    """The one live key of the account that no certificate is bound to, held until the transaction ends; None if there is none or several."""
+    bound = exists().where(EKeyBinding.serial == EKey.serial)
+    # the office's rows are locked, so that two first uses at once bind one card
+    held = select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(AccountKey.account_id == account_id)
+    keys = session.scalars(held.order_by(EKey.serial).with_for_update(of=EKey)).all()
+    free = set(session.scalars(select(EKey.serial).where(EKey.serial.in_([key.serial for key in keys]), ~bound)))
+    unbound = [key for key in keys if key.serial in free and dead(key, today) is None]
+    return unbound[0] if len(unbound) == 1 else None
+
+
+def bind(identity: Identity, serial: str, account_id: int, now: datetime) -> None:
+    """Let the certificates of this identity be the key `serial` (inside a transaction)."""
+    values = {"issuer": identity.issuer, "subject": identity.subject, "not_after": identity.not_after}
+    session.add(EKeyBinding(serial=serial, bound_at=now, **values))
+    audit.ekey_bound(now, account_id=account_id, serial=serial)
+
+
+def withdraw(serial: str, now: datetime) -> None:
+    """No certificate of this key counts any more, from this commit on (R68)."""
+    live = update(EKeyBinding).where(EKeyBinding.serial == serial, EKeyBinding.withdrawn_at.is_(None))
+    session.execute(live.values(withdrawn_at=now))

@@ -1,0 +1,78 @@
+"""Why an e-key was refused: a reason for the audit, and the one public text of a fault that the user can mend (R67).
+
+Whoever holds a foreign card learns no more than its owner can do something about: all faults of a certificate that only the office can mend
+share one text.
+"""
+
+from dataclasses import dataclass
+
+AGAIN = "ekey_again"
+EXPIRED = "ekey_expired"
+NOT_YET_VALID = "ekey_not_yet_valid"
+REVOKED = "ekey_revoked"
+UNKNOWN_ISSUER = "ekey_unknown_issuer"
+UNCHECKED = "ekey_unchecked"
+UNFIT = "ekey_unfit"
+NOT_BOUND = "ekey_not_bound"
+BOUND_TO_OTHER = "ekey_bound_to_other"
+
+# reason → public code; the number is the step of verification that gives it
+PUBLIC = {
+    # 0
+    "challenge": AGAIN,
+    # 1
+    "malformed": UNFIT,
+    # 2
+    "expired": EXPIRED,
+    "not_yet_valid": NOT_YET_VALID,
+    "unknown_issuer": UNKNOWN_ISSUER,
+    "path": UNKNOWN_ISSUER,
+    "issuer_out_of_time": UNKNOWN_ISSUER,
+    "issuer_no_ca": UNKNOWN_ISSUER,
+    "issuer_weak": UNKNOWN_ISSUER,
+    # 3
+    "revoked": REVOKED,
+    "issuer_revoked": UNKNOWN_ISSUER,
+    "crl_missing": UNCHECKED,
+    "crl_stale": UNCHECKED,
+    "crl_early": UNCHECKED,
+    "crl_signature": UNCHECKED,
+    "crl_unfit": UNCHECKED,
+    "ocsp_unknown": UNCHECKED,
+    # 4
+    "ca_as_leaf": UNFIT,
+    "key_usage": UNFIT,
+    "extended_key_usage": UNFIT,
+    "policy": UNFIT,
+    "weak_key": UNFIT,
+    "weak_digest": UNFIT,
+    # 5
+    "algorithm": UNFIT,
+    "signature": AGAIN,
+    # 6
+    "name": UNFIT,
+    "serial": UNFIT,
+    # 7
+    "not_bound": NOT_BOUND,
+    "serial_mismatch": NOT_BOUND,
+    "bound_to_other": BOUND_TO_OTHER,
+    "withdrawn": REVOKED,
+    "key_revoked": REVOKED,
+    "key_expired": EXPIRED,
+    "key_not_yet_valid": NOT_YET_VALID,
+    "enterprise_cancelled": UNFIT,
+}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Refused at `step` for `reason` (a key of PUBLIC); `detail` is for the audit alone."""
+
+    step: int
+    reason: str
+    detail: str = ""
+
+    @property
+    def public(self) -> str:
+        """The code of the sentence that the person reads: `error.<code>`."""
+        return PUBLIC[self.reason]

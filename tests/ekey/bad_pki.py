@@ -1,0 +1,395 @@
+"""A generated PKI of e-keys, good and bad: each card is named for its fault, and `VERDICTS` says what has to be said of it.
+
+`cards()` makes everything anew, with fresh keys; the verdicts stay.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hashlib import sha1
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from idp.ekey import der, signatures, sm2
+from idp.ekey import ocsp as questions
+from idp.ekey.chain import Trust
+from idp.ekey.verification import Proof, Rules
+from tests.fakes import START
+
+NOW, DAY = START, timedelta(days=1)
+ORIGIN, NONCE = "https://sso.example.cn", "n" * 44
+RESPONDER = "http://ocsp.example.cn/"
+POLICY = "1.2.156.112559.1.1"
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | sm2.PrivateKey
+# signs what is signed anew with SM2; its own signature never counts
+_STAND_IN = ec.generate_private_key(ec.SECP256R1())
+
+NEW_KEY: dict[str, Callable[[], PrivateKey]] = {
+    "rsa": lambda: rsa.generate_private_key(65537, 2048),
+    "weak": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505  # the fault
+    "ec": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "p521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "k1": lambda: ec.generate_private_key(ec.SECP256K1()),
+    "sm2": sm2.PrivateKey.generate,
+}
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A key and its certificate."""
+
+    key: PrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def der(self) -> bytes:
+        return self.certificate.public_bytes(Encoding.DER)
+
+
+def subject(common_name: str, *more: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in ((NameOID.COUNTRY_NAME, "CN"), *more, (NameOID.COMMON_NAME, common_name))])
+
+
+def holder(name: str = "0441987654321-beijing", serial: str = "EK1", organisation: str = "0441987654321") -> x509.Name:
+    return subject(name, (NameOID.SERIAL_NUMBER, serial), (NameOID.ORGANIZATION_IDENTIFIER, organisation))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a certificate says; the defaults are a card without fault."""
+
+    subject: x509.Name = field(default_factory=holder)
+    kind: str = "ec"
+    start: datetime = NOW - DAY
+    end: datetime = NOW + 300 * DAY
+    ca: bool | None = False
+    path_length: int | None = None
+    usage: Sequence[str] | None = ("digital_signature",)
+    purposes: Sequence[x509.ObjectIdentifier] | None = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+    digest: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
+    serial_number: int = 0
+    more: Sequence[tuple[x509.ExtensionType, bool]] = ()
+
+
+AUTHORITY = Plan(subject("根"), ca=True, usage=("key_cert_sign", "crl_sign"), purposes=None, end=NOW + 3000 * DAY)
+_USAGES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
+def make(plan: Plan, issuer: Issued | None = None, key: PrivateKey | None = None) -> Issued:
+    """A certificate by `issuer`; by itself without one."""
+    key = key or NEW_KEY[plan.kind]()
+    public = _STAND_IN.public_key() if isinstance(key, sm2.PrivateKey) else key.public_key()
+    builder = x509.CertificateBuilder().subject_name(plan.subject).issuer_name(issuer.certificate.subject if issuer else plan.subject)
+    builder = builder.public_key(public).serial_number(plan.serial_number or x509.random_serial_number())
+    builder = builder.not_valid_before(plan.start).not_valid_after(plan.end)
+    for extension, critical in _extensions(plan):
+        builder = builder.add_extension(extension, critical)
+    signer = issuer.key if issuer else key
+    if isinstance(signer, sm2.PrivateKey):
+        drawn = builder.sign(_STAND_IN, hashes.SHA256()).public_bytes(Encoding.DER)
+        point = key.point if isinstance(key, sm2.PrivateKey) else None
+        return Issued(key, x509.load_der_x509_certificate(sm2.resigned_certificate(drawn, point, signer)))
+    return Issued(key, builder.sign(signer, plan.digest))
+
+
+def _extensions(plan: Plan) -> list[tuple[x509.ExtensionType, bool]]:
+    found: list[tuple[x509.ExtensionType, bool]] = list(plan.more)
+    if plan.ca is not None:
+        found.append((x509.BasicConstraints(plan.ca, plan.path_length), True))
+    if plan.usage is not None:
+        found.append((x509.KeyUsage(**{name: name in plan.usage for name in _USAGES}), True))
+    if plan.purposes is not None:
+        found.append((x509.ExtendedKeyUsage(plan.purposes), False))
+    return found
+
+
+def revocation_list(issuer: Issued, *revoked: Issued, number: int | None = 7, start: datetime = NOW - DAY, end: datetime = NOW + DAY) -> bytes:
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject).last_update(start).next_update(end)
+    if number is not None:
+        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+    for each in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(each.certificate.serial_number).revocation_date(start)
+        builder = builder.add_revoked_certificate(entry.build())
+    if isinstance(issuer.key, sm2.PrivateKey):
+        return sm2.resigned_list(builder.sign(_STAND_IN, hashes.SHA256()).public_bytes(Encoding.DER), issuer.key)
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def answer(
+    card: Issued, issuer: Issued, status: str, signer: Issued | None = None, since: datetime = NOW - DAY, until: datetime = NOW + DAY
+) -> bytes:
+    """An OCSP answer on `card` by `signer` (default: the issuer itself)."""
+    name, key = sha1(issuer.certificate.subject.public_bytes()).digest(), sha1(questions._key_bits(issuer.certificate)).digest()  # noqa: S324
+    builder = ocsp.OCSPResponseBuilder().add_response_by_hash(
+        issuer_name_hash=name,
+        issuer_key_hash=key,
+        serial_number=card.certificate.serial_number,
+        algorithm=hashes.SHA1(),  # noqa: S303
+        cert_status=ocsp.OCSPCertStatus[status.upper()],
+        this_update=since,
+        next_update=until,
+        revocation_time=since if status == "revoked" else None,
+        revocation_reason=None,
+    )
+    by = signer or issuer
+    builder = builder.responder_id(ocsp.OCSPResponderEncoding.NAME, (issuer if isinstance(by.key, sm2.PrivateKey) else by).certificate)
+    if signer is not None:
+        builder = builder.certificates([signer.certificate])
+    assert not isinstance(by.key, sm2.PrivateKey)
+    return builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def proof(card: Issued, origin: str = ORIGIN, nonce: str = NONCE) -> Proof:
+    """What the card answers."""
+    key, label = card.key, {2048: "RS256", 1024: "RS256"}.get(getattr(card.key, "key_size", 0), "ES256")
+    if isinstance(key, sm2.PrivateKey):
+        return Proof(card.der, signatures.SM2, key.sign_raw(signatures.challenge_bytes(signatures.SM2, origin, nonce)))
+    if isinstance(key, rsa.RSAPrivateKey):
+        return Proof(card.der, label, key.sign(signatures.challenge_bytes(label, origin, nonce), padding.PKCS1v15(), hashes.SHA256()))
+    label = "ES384" if key.curve.name == "secp384r1" else "ES256"
+    digest: hashes.HashAlgorithm = hashes.SHA384() if label == "ES384" else hashes.SHA256()
+    r, s = decode_dss_signature(key.sign(signatures.challenge_bytes(label, origin, nonce), ec.ECDSA(digest)))
+    half = (key.curve.key_size + 7) // 8
+    return Proof(card.der, label, r.to_bytes(half, "big") + s.to_bytes(half, "big"))
+
+
+class Words:
+    """A Source that holds what a test gives it."""
+
+    def __init__(self, *lists: bytes, answer: bytes | None = None) -> None:
+        self._lists, self._answer, self.asked = lists, answer, 0
+
+    def lists(self, issuer: x509.Certificate) -> Sequence[bytes]:
+        self.asked += 1
+        return self._lists
+
+    def answer(self, certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bytes | None:
+        return self._answer
+
+
+@dataclass(frozen=True)
+class Card:
+    """One card with all that it is judged by."""
+
+    proof: Proof
+    trust: Trust
+    source: Words
+    issued: Issued
+    rule: str = "CN"
+    policy: str = ""
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(ORIGIN, self.trust, self.rule, self.policy)
+
+
+class Pki:
+    """A root of one kind, a list of it, and cards."""
+
+    def __init__(self, kind: str = "ec") -> None:
+        self.kind, self.root = kind, make(replace(AUTHORITY, kind=kind))
+        self.other = make(replace(AUTHORITY, kind=kind))
+
+    def card(self, *, source: Words | None = None, issuer: Issued | None = None, between: Sequence[Issued] = (), **plan: Any) -> Card:
+        rule, policy = plan.pop("rule", "CN"), plan.pop("policy", "")
+        made = make(Plan(**{"kind": self.kind, **plan}), issuer or self.root)
+        trust = Trust((self.root.certificate,), tuple(each.certificate for each in between))
+        return Card(proof(made), trust, source or Words(revocation_list(self.root)), made, rule, policy)
+
+    def listed(self, *lists: bytes, **plan: Any) -> Card:
+        return self.card(source=Words(*lists), **plan)
+
+
+def _with(card: Card, **changes: Any) -> Card:
+    return replace(card, **changes)
+
+
+def _flipped(data: bytes, at: int = -5) -> bytes:
+    changed = bytearray(data)
+    changed[at] ^= 1
+    return bytes(changed)
+
+
+def _revoked(pki: Pki) -> Card:
+    card = pki.card()
+    return _with(card, source=Words(revocation_list(pki.root, card.issued)))
+
+
+def _answered(pki: Pki, status: str, *lists: bytes, signer: Issued | None = None, **times: datetime) -> Card:
+    card = pki.card()
+    return _with(card, source=Words(*lists, answer=answer(card.issued, pki.root, status, signer, **times)))
+
+
+def _tampered(pki: Pki, what: str) -> Card:
+    card = pki.card()
+    if what == "certificate":
+        return _with(card, proof=replace(card.proof, certificate=_flipped(card.proof.certificate)))
+    if what == "signature":
+        return _with(card, proof=replace(card.proof, signature=_flipped(card.proof.signature)))
+    return _with(card, source=Words(_flipped(revocation_list(pki.root))))
+
+
+def _delegate(pki: Pki, *purposes: x509.ObjectIdentifier, check: bool = False, issuer: Issued | None = None) -> Issued:
+    more = () if check else ((x509.OCSPNoCheck(), False),)
+    return make(Plan(subject("responder"), purposes=purposes, more=more), issuer or pki.root)
+
+
+def _between(pki: Pki, revoked: bool = False, **plan: Any) -> Card:
+    made = make(replace(AUTHORITY, subject=subject("发证机构"), kind=pki.kind, **plan), pki.root)
+    lists = (revocation_list(pki.root, *([made] if revoked else [])), revocation_list(made))
+    return pki.card(issuer=made, between=[made], source=Words(*lists))
+
+
+def _upn(value: str) -> tuple[x509.ExtensionType, bool]:
+    return x509.SubjectAlternativeName([x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), der.tlv(0x0C, value.encode()))]), False
+
+
+CLIENT, SERVER, SIGNING = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.OCSP_SIGNING
+_POLICY = (x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(POLICY), None)]), False)
+RESPONDS = (
+    x509.AuthorityInformationAccess([x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(RESPONDER))]),
+    False,
+)
+
+# name of the card → what it is, and the reason for which it is refused ("" = it counts)
+CARDS: dict[str, tuple[str, Callable[[], Card]]] = {
+    "good_rsa": ("", lambda: Pki("rsa").card()),
+    "good_ec": ("", lambda: Pki().card()),
+    "good_p384": ("", lambda: Pki("p384").card()),
+    "good_sm2": ("", lambda: Pki("sm2").card()),
+    "good_rsa_card_of_an_sm2_root": ("", lambda: Pki("sm2").card(kind="rsa")),
+    "good_under_a_ca_between": ("", lambda: _between(Pki())),
+    "good_under_an_sm2_ca_between": ("", lambda: _between(Pki("sm2"))),
+    "good_upn": ("", lambda: Pki().card(rule="UPN", more=[_upn("0441987654321-beijing")])),
+    "good_name_by_oid": ("", lambda: Pki().card(rule="2.5.4.5", subject=holder(serial="EK1"))),
+    "good_policy": ("", lambda: Pki().card(policy=POLICY, more=[_POLICY])),
+    # 1
+    "no_certificate": ("malformed", lambda: _with(Pki().card(), proof=Proof(b"0", "ES256", b""))),
+    "bytes_behind_the_certificate": ("malformed", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, certificate=c.issued.der + b"0"))),
+    "huge": ("malformed", lambda: _with(Pki().card(), proof=Proof(b"0" * 9000, "ES256", b""))),
+    # 2
+    "expired": ("expired", lambda: Pki().card(end=NOW - timedelta(seconds=1))),
+    "not_yet_valid": ("not_yet_valid", lambda: Pki().card(start=NOW + timedelta(seconds=1))),
+    "expired_sm2": ("expired", lambda: Pki("sm2").card(end=NOW - DAY / 24)),
+    "unknown_issuer": ("unknown_issuer", lambda: (p := Pki()) and p.card(issuer=make(replace(AUTHORITY, subject=subject("别处"))))),
+    "root_of_the_same_name": ("path", lambda: (p := Pki()) and p.card(issuer=p.other)),
+    "self_signed": ("unknown_issuer", lambda: (made := make(Plan())) and _with(Pki().card(), issued=made, proof=proof(made))),
+    "no_roots": ("unknown_issuer", lambda: _with(Pki().card(), trust=Trust(()))),
+    "sm2_tampered_certificate": ("path", lambda: _tampered(Pki("sm2"), "certificate")),
+    "issued_by_a_card": ("unknown_issuer", lambda: (p := Pki()) and (c := p.card().issued) and p.card(issuer=c, between=[c])),
+    "too_long_a_path": ("path", lambda: (p := Pki()) and _path_too_long(p)),
+    "ca_between_expired": ("issuer_out_of_time", lambda: _between(Pki(), end=NOW - timedelta(seconds=1))),
+    "ca_between_weak": ("issuer_weak", lambda: _between(Pki("weak"))),
+    "ca_between_for_servers": ("issuer_no_ca", lambda: _between(Pki(), purposes=[SERVER])),
+    "critical_extension": ("path", lambda: Pki().card(more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), True)])),
+    # 3
+    "revoked": ("revoked", lambda: _revoked(Pki())),
+    "revoked_sm2": ("revoked", lambda: _revoked(Pki("sm2"))),
+    "ca_between_revoked": ("issuer_revoked", lambda: _between(Pki(), revoked=True)),
+    "crl_missing": ("crl_missing", lambda: Pki().listed()),
+    "crl_stale": ("crl_stale", lambda: (p := Pki()) and p.listed(revocation_list(p.root, end=NOW - timedelta(seconds=1)))),
+    "crl_of_tomorrow": ("crl_early", lambda: (p := Pki()) and p.listed(revocation_list(p.root, start=NOW + DAY / 2))),
+    "crl_by_another_signer": ("crl_signature", lambda: (p := Pki()) and p.listed(revocation_list(p.other))),
+    "crl_of_another_ca": ("crl_unfit", lambda: (p := Pki()) and p.listed(revocation_list(make(replace(AUTHORITY, subject=subject("别处")))))),
+    "crl_by_a_card": ("crl_unfit", lambda: (p := Pki()) and p.listed(revocation_list(p.card().issued))),
+    "crl_garbage": ("crl_unfit", lambda: Pki().listed(b"garbage")),
+    "crl_sm2_tampered": ("crl_signature", lambda: _tampered(Pki("sm2"), "list")),
+    "ocsp_good": ("", lambda: _answered(Pki(), "good")),
+    "ocsp_good_rsa": ("", lambda: _answered(Pki("rsa"), "good")),
+    "ocsp_by_a_delegate": ("", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING))),
+    "ocsp_revoked": ("revoked", lambda: (p := Pki()) and _answered(p, "revoked", revocation_list(p.root))),
+    "ocsp_unknown": ("ocsp_unknown", lambda: (p := Pki()) and _answered(p, "unknown", revocation_list(p.root))),
+    "ocsp_stale": ("crl_missing", lambda: _answered(Pki(), "good", since=NOW - 2 * DAY, until=NOW - DAY)),
+    "ocsp_of_tomorrow": ("crl_missing", lambda: _answered(Pki(), "good", since=NOW + DAY, until=NOW + 2 * DAY)),
+    "ocsp_by_another_signer": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=p.other)),
+    "ocsp_by_a_card": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, CLIENT))),
+    "ocsp_by_an_unchecked_delegate": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING, check=True))),
+    "ocsp_by_a_foreign_delegate": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING, issuer=p.other))),
+    "ocsp_about_another_card": ("crl_missing", lambda: (p := Pki()) and _with(p.card(), source=_answered(p, "good").source)),
+    "ocsp_good_but_listed": ("revoked", lambda: _good_but_listed(Pki())),
+    "ocsp_garbage": ("crl_missing", lambda: _with(Pki().card(), source=Words(answer=b"garbage"))),
+    # 4
+    "ca_as_leaf": ("ca_as_leaf", lambda: Pki().card(ca=True, usage=("digital_signature", "key_cert_sign"))),
+    "may_sign_certificates": ("ca_as_leaf", lambda: Pki().card(ca=None, usage=("digital_signature", "key_cert_sign"))),
+    "wrong_usage": ("key_usage", lambda: Pki().card(usage=("key_agreement",))),
+    "no_usage": ("key_usage", lambda: Pki().card(usage=None)),
+    "wrong_eku": ("extended_key_usage", lambda: Pki().card(purposes=[SERVER])),
+    "no_eku": ("extended_key_usage", lambda: Pki().card(purposes=None)),
+    "other_policy": ("policy", lambda: Pki().card(policy=POLICY + ".1", more=[_POLICY])),
+    "no_policy": ("policy", lambda: Pki().card(policy=POLICY)),
+    "weak_key": ("weak_key", lambda: Pki().card(kind="weak")),
+    "odd_curve": ("weak_key", lambda: Pki().card(kind="k1")),
+    "sha1": ("weak_digest", lambda: _with_sha1(Pki("rsa"))),
+    # 5
+    "other_origin": ("signature", lambda: (c := Pki().card()) and _with(c, proof=proof(c.issued, origin="https://evil.example"))),
+    "other_nonce": ("signature", lambda: (c := Pki().card()) and _with(c, proof=proof(c.issued, nonce="m" * 44))),
+    "tampered_signature": ("signature", lambda: _tampered(Pki(), "signature")),
+    "tampered_signature_rsa": ("signature", lambda: _tampered(Pki("rsa"), "signature")),
+    "sm2_tampered_signature": ("signature", lambda: _tampered(Pki("sm2"), "signature")),
+    "bytes_behind_the_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0"))),
+    "bytes_behind_the_signature_sm2": (
+        "signature",
+        lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0")),
+    ),
+    "bytes_behind_the_signature_rsa": (
+        "signature",
+        lambda: (c := Pki("rsa").card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0")),
+    ),
+    "empty_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=b""))),
+    "zero_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=bytes(64)))),
+    "zero_signature_sm2": ("signature", lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, signature=bytes(64)))),
+    "algorithm_of_another_key": ("algorithm", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, algorithm="RS256"))),
+    "sm2_as_es256": ("algorithm", lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, algorithm="ES256"))),
+    "algorithm_none": ("algorithm", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, algorithm="none"))),
+    "curve_that_no_token_names": ("algorithm", lambda: Pki().card(kind="p521")),
+    # 6
+    "no_name": ("name", lambda: Pki().card(subject=x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN")]))),
+    "two_names": ("name", lambda: Pki().card(subject=subject("a", (NameOID.COMMON_NAME, "b")))),
+    "odd_name": ("name", lambda: Pki().card(subject=holder("<b>x</b>"))),
+    "full_width_name": ("name", lambda: Pki().card(subject=holder("０441987654321-beijing"))),
+    "cyrillic_name": ("name", lambda: Pki().card(subject=holder("0441987654321-bеijing"))),
+    "no_upn": ("name", lambda: Pki().card(rule="UPN")),
+    "odd_serial": ("serial", lambda: Pki().card(subject=holder(serial="EK 1/x"))),
+    "odd_organisation": ("serial", lambda: Pki().card(subject=holder(organisation="ACME"))),
+}
+VERDICTS = {name: verdict for name, (verdict, _) in CARDS.items()}
+
+
+# sha1WithRSAEncryption (RFC 8017 A.2.4), and what stands before the digest in the padding (§9.2)
+_SHA1_ALGORITHM = bytes.fromhex("300d06092a864886f70d0101050500")
+_SHA1_INFO = bytes.fromhex("3021300906052b0e03021a05000414")
+
+
+def _with_sha1(pki: Pki) -> Card:
+    """The library signs nothing with SHA-1 any more, so the signature is made by hand."""
+    card, key = pki.card(), pki.root.key
+    assert isinstance(key, rsa.RSAPrivateKey)
+    fields = der.parts(card.issued.certificate.tbs_certificate_bytes)
+    fields[2] = _SHA1_ALGORITHM
+    content, numbers = der.tlv(0x30, *fields), key.private_numbers()
+    padded = (b"\0\1" + b"\xff" * (256 - 3 - 35) + b"\0" + _SHA1_INFO + sha1(content).digest()).hex()  # noqa: S324
+    signature = pow(int(padded, 16), numbers.d, numbers.public_numbers.n).to_bytes(256, "big")
+    made = der.tlv(0x30, content, _SHA1_ALGORITHM, der.tlv(0x03, b"\0", signature))
+    return _with(card, proof=replace(card.proof, certificate=made))
+
+
+def _path_too_long(pki: Pki) -> Card:
+    first = make(replace(AUTHORITY, subject=subject("甲"), path_length=0), pki.root)
+    second = make(replace(AUTHORITY, subject=subject("乙")), first)
+    return pki.card(issuer=second, between=[first, second])
+
+
+def _good_but_listed(pki: Pki) -> Card:
+    card = pki.card()
+    return _with(card, source=Words(revocation_list(pki.root, card.issued), answer=answer(card.issued, pki.root, "good")))
