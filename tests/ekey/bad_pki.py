@@ -1,6 +1,6 @@
 """A generated PKI of e-keys, good and bad: each card is named for its fault, and `VERDICTS` says what has to be said of it.
 
-`cards()` makes everything anew, with fresh keys; the verdicts stay.
+`build()` makes a card anew, with fresh keys; the verdicts stay.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,8 +74,6 @@ class Plan:
     path_length: int | None = None
     usage: Sequence[str] | None = ("digital_signature",)
     purposes: Sequence[x509.ObjectIdentifier] | None = (ExtendedKeyUsageOID.CLIENT_AUTH,)
-    digest: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
-    serial_number: int = 0
     more: Sequence[tuple[x509.ExtensionType, bool]] = ()
 
 
@@ -91,7 +89,7 @@ def make(plan: Plan, issuer: Issued | None = None, key: PrivateKey | None = None
     key = key or NEW_KEY[plan.kind]()
     public = _STAND_IN.public_key() if isinstance(key, sm2.PrivateKey) else key.public_key()
     builder = x509.CertificateBuilder().subject_name(plan.subject).issuer_name(issuer.certificate.subject if issuer else plan.subject)
-    builder = builder.public_key(public).serial_number(plan.serial_number or x509.random_serial_number())
+    builder = builder.public_key(public).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(plan.start).not_valid_after(plan.end)
     for extension, critical in _extensions(plan):
         builder = builder.add_extension(extension, critical)
@@ -100,7 +98,7 @@ def make(plan: Plan, issuer: Issued | None = None, key: PrivateKey | None = None
         drawn = builder.sign(_STAND_IN, hashes.SHA256()).public_bytes(Encoding.DER)
         point = key.point if isinstance(key, sm2.PrivateKey) else None
         return Issued(key, x509.load_der_x509_certificate(sm2.resigned_certificate(drawn, point, signer)))
-    return Issued(key, builder.sign(signer, plan.digest))
+    return Issued(key, builder.sign(signer, hashes.SHA256()))
 
 
 def _extensions(plan: Plan) -> list[tuple[x509.ExtensionType, bool]]:
@@ -215,6 +213,20 @@ def _with(card: Card, **changes: Any) -> Card:
     return replace(card, **changes)
 
 
+def _of(card: Card, change: Callable[[Card], Card]) -> Card:
+    return change(card)
+
+
+def _self_signed(pki: Pki) -> Card:
+    made = make(Plan())
+    return _with(pki.card(), issued=made, proof=proof(made))
+
+
+def _issued_by_a_card(pki: Pki) -> Card:
+    card = pki.card().issued
+    return pki.card(issuer=card, between=[card])
+
+
 def _flipped(data: bytes, at: int = -5) -> bytes:
     changed = bytearray(data)
     changed[at] ^= 1
@@ -263,107 +275,123 @@ RESPONDS = (
 )
 
 # name of the card → what it is, and the reason for which it is refused ("" = it counts)
-CARDS: dict[str, tuple[str, Callable[[], Card]]] = {
-    "good_rsa": ("", lambda: Pki("rsa").card()),
-    "good_ec": ("", lambda: Pki().card()),
-    "good_p384": ("", lambda: Pki("p384").card()),
-    "good_sm2": ("", lambda: Pki("sm2").card()),
-    "good_rsa_card_of_an_sm2_root": ("", lambda: Pki("sm2").card(kind="rsa")),
-    "good_under_a_ca_between": ("", lambda: _between(Pki())),
-    "good_under_an_sm2_ca_between": ("", lambda: _between(Pki("sm2"))),
-    "good_upn": ("", lambda: Pki().card(rule="UPN", more=[_upn("0441987654321-beijing")])),
-    "good_name_by_oid": ("", lambda: Pki().card(rule="2.5.4.5", subject=holder(serial="EK1"))),
-    "good_policy": ("", lambda: Pki().card(policy=POLICY, more=[_POLICY])),
+CARDS: dict[str, tuple[str, str, Callable[[Pki], Card]]] = {
+    "good_rsa": ("", "rsa", lambda p: p.card()),
+    "good_ec": ("", "ec", lambda p: p.card()),
+    "good_p384": ("", "p384", lambda p: p.card()),
+    "good_sm2": ("", "sm2", lambda p: p.card()),
+    "good_rsa_card_of_an_sm2_root": ("", "sm2", lambda p: p.card(kind="rsa")),
+    "good_under_a_ca_between": ("", "ec", lambda p: _between(p)),
+    "good_under_an_sm2_ca_between": ("", "sm2", lambda p: _between(p)),
+    "good_upn": ("", "ec", lambda p: p.card(rule="UPN", more=[_upn("0441987654321-beijing")])),
+    "good_name_by_oid": ("", "ec", lambda p: p.card(rule="2.5.4.5", subject=holder(serial="EK1"))),
+    "good_policy": ("", "ec", lambda p: p.card(policy=POLICY, more=[_POLICY])),
     # 1
-    "no_certificate": ("malformed", lambda: _with(Pki().card(), proof=Proof(b"0", "ES256", b""))),
-    "bytes_behind_the_certificate": ("malformed", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, certificate=c.issued.der + b"0"))),
-    "huge": ("malformed", lambda: _with(Pki().card(), proof=Proof(b"0" * 9000, "ES256", b""))),
+    "no_certificate": ("malformed", "ec", lambda p: _with(p.card(), proof=Proof(b"0", "ES256", b""))),
+    "bytes_behind_the_certificate": (
+        "malformed",
+        "ec",
+        lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, certificate=c.issued.der + b"0"))),
+    ),
+    "huge": ("malformed", "ec", lambda p: _with(p.card(), proof=Proof(b"0" * 9000, "ES256", b""))),
     # 2
-    "expired": ("expired", lambda: Pki().card(end=NOW - timedelta(seconds=1))),
-    "not_yet_valid": ("not_yet_valid", lambda: Pki().card(start=NOW + timedelta(seconds=1))),
-    "expired_sm2": ("expired", lambda: Pki("sm2").card(end=NOW - DAY / 24)),
-    "unknown_issuer": ("unknown_issuer", lambda: (p := Pki()) and p.card(issuer=make(replace(AUTHORITY, subject=subject("别处"))))),
-    "root_of_the_same_name": ("path", lambda: (p := Pki()) and p.card(issuer=p.other)),
-    "self_signed": ("unknown_issuer", lambda: (made := make(Plan())) and _with(Pki().card(), issued=made, proof=proof(made))),
-    "no_roots": ("unknown_issuer", lambda: _with(Pki().card(), trust=Trust(()))),
-    "sm2_tampered_certificate": ("path", lambda: _tampered(Pki("sm2"), "certificate")),
-    "issued_by_a_card": ("unknown_issuer", lambda: (p := Pki()) and (c := p.card().issued) and p.card(issuer=c, between=[c])),
-    "too_long_a_path": ("path", lambda: (p := Pki()) and _path_too_long(p)),
-    "ca_between_expired": ("issuer_out_of_time", lambda: _between(Pki(), end=NOW - timedelta(seconds=1))),
-    "ca_between_weak": ("issuer_weak", lambda: _between(Pki("weak"))),
-    "ca_between_for_servers": ("issuer_no_ca", lambda: _between(Pki(), purposes=[SERVER])),
-    "critical_extension": ("path", lambda: Pki().card(more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), True)])),
+    "expired": ("expired", "ec", lambda p: p.card(end=NOW - timedelta(seconds=1))),
+    "not_yet_valid": ("not_yet_valid", "ec", lambda p: p.card(start=NOW + timedelta(seconds=1))),
+    "expired_sm2": ("expired", "sm2", lambda p: p.card(end=NOW - DAY / 24)),
+    "unknown_issuer": ("unknown_issuer", "ec", lambda p: p.card(issuer=make(replace(AUTHORITY, subject=subject("别处"))))),
+    "root_of_the_same_name": ("path", "ec", lambda p: p.card(issuer=p.other)),
+    "self_signed": ("unknown_issuer", "ec", lambda p: _self_signed(p)),
+    "no_roots": ("unknown_issuer", "ec", lambda p: _with(p.card(), trust=Trust(()))),
+    "sm2_tampered_certificate": ("path", "sm2", lambda p: _tampered(p, "certificate")),
+    "issued_by_a_card": ("unknown_issuer", "ec", lambda p: _issued_by_a_card(p)),
+    "too_long_a_path": ("path", "ec", lambda p: _path_too_long(p)),
+    "ca_between_expired": ("issuer_out_of_time", "ec", lambda p: _between(p, end=NOW - timedelta(seconds=1))),
+    "ca_between_weak": ("issuer_weak", "weak", lambda p: _between(p)),
+    "ca_between_for_servers": ("issuer_no_ca", "ec", lambda p: _between(p, purposes=[SERVER])),
+    "critical_extension": ("path", "ec", lambda p: p.card(more=[(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), True)])),
     # 3
-    "revoked": ("revoked", lambda: _revoked(Pki())),
-    "revoked_sm2": ("revoked", lambda: _revoked(Pki("sm2"))),
-    "ca_between_revoked": ("issuer_revoked", lambda: _between(Pki(), revoked=True)),
-    "crl_missing": ("crl_missing", lambda: Pki().listed()),
-    "crl_stale": ("crl_stale", lambda: (p := Pki()) and p.listed(revocation_list(p.root, end=NOW - timedelta(seconds=1)))),
-    "crl_of_tomorrow": ("crl_early", lambda: (p := Pki()) and p.listed(revocation_list(p.root, start=NOW + DAY / 2))),
-    "crl_by_another_signer": ("crl_signature", lambda: (p := Pki()) and p.listed(revocation_list(p.other))),
-    "crl_of_another_ca": ("crl_unfit", lambda: (p := Pki()) and p.listed(revocation_list(make(replace(AUTHORITY, subject=subject("别处")))))),
-    "crl_by_a_card": ("crl_unfit", lambda: (p := Pki()) and p.listed(revocation_list(p.card().issued))),
-    "crl_garbage": ("crl_unfit", lambda: Pki().listed(b"garbage")),
-    "crl_sm2_tampered": ("crl_signature", lambda: _tampered(Pki("sm2"), "list")),
-    "ocsp_good": ("", lambda: _answered(Pki(), "good")),
-    "ocsp_good_rsa": ("", lambda: _answered(Pki("rsa"), "good")),
-    "ocsp_by_a_delegate": ("", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING))),
-    "ocsp_revoked": ("revoked", lambda: (p := Pki()) and _answered(p, "revoked", revocation_list(p.root))),
-    "ocsp_unknown": ("ocsp_unknown", lambda: (p := Pki()) and _answered(p, "unknown", revocation_list(p.root))),
-    "ocsp_stale": ("crl_missing", lambda: _answered(Pki(), "good", since=NOW - 2 * DAY, until=NOW - DAY)),
-    "ocsp_of_tomorrow": ("crl_missing", lambda: _answered(Pki(), "good", since=NOW + DAY, until=NOW + 2 * DAY)),
-    "ocsp_by_another_signer": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=p.other)),
-    "ocsp_by_a_card": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, CLIENT))),
-    "ocsp_by_an_unchecked_delegate": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING, check=True))),
-    "ocsp_by_a_foreign_delegate": ("crl_missing", lambda: (p := Pki()) and _answered(p, "good", signer=_delegate(p, SIGNING, issuer=p.other))),
-    "ocsp_about_another_card": ("crl_missing", lambda: (p := Pki()) and _with(p.card(), source=_answered(p, "good").source)),
-    "ocsp_good_but_listed": ("revoked", lambda: _good_but_listed(Pki())),
-    "ocsp_garbage": ("crl_missing", lambda: _with(Pki().card(), source=Words(answer=b"garbage"))),
+    "revoked": ("revoked", "ec", lambda p: _revoked(p)),
+    "revoked_sm2": ("revoked", "sm2", lambda p: _revoked(p)),
+    "ca_between_revoked": ("issuer_revoked", "ec", lambda p: _between(p, revoked=True)),
+    "crl_missing": ("crl_missing", "ec", lambda p: p.listed()),
+    "crl_stale": ("crl_stale", "ec", lambda p: p.listed(revocation_list(p.root, end=NOW - timedelta(seconds=1)))),
+    "crl_of_tomorrow": ("crl_early", "ec", lambda p: p.listed(revocation_list(p.root, start=NOW + DAY / 2))),
+    "crl_by_another_signer": ("crl_signature", "ec", lambda p: p.listed(revocation_list(p.other))),
+    "crl_of_another_ca": ("crl_unfit", "ec", lambda p: p.listed(revocation_list(make(replace(AUTHORITY, subject=subject("别处")))))),
+    "crl_by_a_card": ("crl_unfit", "ec", lambda p: p.listed(revocation_list(p.card().issued))),
+    "crl_garbage": ("crl_unfit", "ec", lambda p: p.listed(b"garbage")),
+    "crl_sm2_tampered": ("crl_signature", "sm2", lambda p: _tampered(p, "list")),
+    "ocsp_good": ("", "ec", lambda p: _answered(p, "good")),
+    "ocsp_good_rsa": ("", "rsa", lambda p: _answered(p, "good")),
+    "ocsp_by_a_delegate": ("", "ec", lambda p: _answered(p, "good", signer=_delegate(p, SIGNING))),
+    "ocsp_revoked": ("revoked", "ec", lambda p: _answered(p, "revoked", revocation_list(p.root))),
+    "ocsp_unknown": ("ocsp_unknown", "ec", lambda p: _answered(p, "unknown", revocation_list(p.root))),
+    "ocsp_stale": ("crl_missing", "ec", lambda p: _answered(p, "good", since=NOW - 2 * DAY, until=NOW - DAY)),
+    "ocsp_of_tomorrow": ("crl_missing", "ec", lambda p: _answered(p, "good", since=NOW + DAY, until=NOW + 2 * DAY)),
+    "ocsp_by_another_signer": ("crl_missing", "ec", lambda p: _answered(p, "good", signer=p.other)),
+    "ocsp_by_a_card": ("crl_missing", "ec", lambda p: _answered(p, "good", signer=_delegate(p, CLIENT))),
+    "ocsp_by_an_unchecked_delegate": ("crl_missing", "ec", lambda p: _answered(p, "good", signer=_delegate(p, SIGNING, check=True))),
+    "ocsp_by_a_foreign_delegate": ("crl_missing", "ec", lambda p: _answered(p, "good", signer=_delegate(p, SIGNING, issuer=p.other))),
+    "ocsp_about_another_card": ("crl_missing", "ec", lambda p: _with(p.card(), source=_answered(p, "good").source)),
+    "ocsp_good_but_listed": ("revoked", "ec", lambda p: _good_but_listed(p)),
+    "ocsp_garbage": ("crl_missing", "ec", lambda p: _with(p.card(), source=Words(answer=b"garbage"))),
     # 4
-    "ca_as_leaf": ("ca_as_leaf", lambda: Pki().card(ca=True, usage=("digital_signature", "key_cert_sign"))),
-    "may_sign_certificates": ("ca_as_leaf", lambda: Pki().card(ca=None, usage=("digital_signature", "key_cert_sign"))),
-    "wrong_usage": ("key_usage", lambda: Pki().card(usage=("key_agreement",))),
-    "no_usage": ("key_usage", lambda: Pki().card(usage=None)),
-    "wrong_eku": ("extended_key_usage", lambda: Pki().card(purposes=[SERVER])),
-    "no_eku": ("extended_key_usage", lambda: Pki().card(purposes=None)),
-    "other_policy": ("policy", lambda: Pki().card(policy=POLICY + ".1", more=[_POLICY])),
-    "no_policy": ("policy", lambda: Pki().card(policy=POLICY)),
-    "weak_key": ("weak_key", lambda: Pki().card(kind="weak")),
-    "odd_curve": ("weak_key", lambda: Pki().card(kind="k1")),
-    "sha1": ("weak_digest", lambda: _with_sha1(Pki("rsa"))),
+    "ca_as_leaf": ("ca_as_leaf", "ec", lambda p: p.card(ca=True, usage=("digital_signature", "key_cert_sign"))),
+    "may_sign_certificates": ("ca_as_leaf", "ec", lambda p: p.card(ca=None, usage=("digital_signature", "key_cert_sign"))),
+    "wrong_usage": ("key_usage", "ec", lambda p: p.card(usage=("key_agreement",))),
+    "no_usage": ("key_usage", "ec", lambda p: p.card(usage=None)),
+    "wrong_eku": ("extended_key_usage", "ec", lambda p: p.card(purposes=[SERVER])),
+    "no_eku": ("extended_key_usage", "ec", lambda p: p.card(purposes=None)),
+    "other_policy": ("policy", "ec", lambda p: p.card(policy=POLICY + ".1", more=[_POLICY])),
+    "no_policy": ("policy", "ec", lambda p: p.card(policy=POLICY)),
+    "weak_key": ("weak_key", "ec", lambda p: p.card(kind="weak")),
+    "odd_curve": ("weak_key", "ec", lambda p: p.card(kind="k1")),
+    "sha1": ("weak_digest", "rsa", lambda p: _with_sha1(p)),
     # 5
-    "other_origin": ("signature", lambda: (c := Pki().card()) and _with(c, proof=proof(c.issued, origin="https://evil.example"))),
-    "other_nonce": ("signature", lambda: (c := Pki().card()) and _with(c, proof=proof(c.issued, nonce="m" * 44))),
-    "tampered_signature": ("signature", lambda: _tampered(Pki(), "signature")),
-    "tampered_signature_rsa": ("signature", lambda: _tampered(Pki("rsa"), "signature")),
-    "sm2_tampered_signature": ("signature", lambda: _tampered(Pki("sm2"), "signature")),
-    "bytes_behind_the_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0"))),
+    "other_origin": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=proof(c.issued, origin="https://evil.example")))),
+    "other_nonce": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=proof(c.issued, nonce="m" * 44)))),
+    "tampered_signature": ("signature", "ec", lambda p: _tampered(p, "signature")),
+    "tampered_signature_rsa": ("signature", "rsa", lambda p: _tampered(p, "signature")),
+    "sm2_tampered_signature": ("signature", "sm2", lambda p: _tampered(p, "signature")),
+    "bytes_behind_the_signature": (
+        "signature",
+        "ec",
+        lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0"))),
+    ),
     "bytes_behind_the_signature_sm2": (
         "signature",
-        lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0")),
+        "sm2",
+        lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0"))),
     ),
     "bytes_behind_the_signature_rsa": (
         "signature",
-        lambda: (c := Pki("rsa").card()) and _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0")),
+        "rsa",
+        lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=c.proof.signature + b"0"))),
     ),
-    "empty_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=b""))),
-    "zero_signature": ("signature", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, signature=bytes(64)))),
-    "zero_signature_sm2": ("signature", lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, signature=bytes(64)))),
-    "algorithm_of_another_key": ("algorithm", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, algorithm="RS256"))),
-    "sm2_as_es256": ("algorithm", lambda: (c := Pki("sm2").card()) and _with(c, proof=replace(c.proof, algorithm="ES256"))),
-    "algorithm_none": ("algorithm", lambda: (c := Pki().card()) and _with(c, proof=replace(c.proof, algorithm="none"))),
-    "curve_that_no_token_names": ("algorithm", lambda: Pki().card(kind="p521")),
+    "empty_signature": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=b"")))),
+    "zero_signature": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=bytes(64))))),
+    "zero_signature_sm2": ("signature", "sm2", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=bytes(64))))),
+    "algorithm_of_another_key": ("algorithm", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="RS256")))),
+    "sm2_as_es256": ("algorithm", "sm2", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="ES256")))),
+    "algorithm_none": ("algorithm", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="none")))),
+    "curve_that_no_token_names": ("algorithm", "ec", lambda p: p.card(kind="p521")),
     # 6
-    "no_name": ("name", lambda: Pki().card(subject=x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN")]))),
-    "two_names": ("name", lambda: Pki().card(subject=subject("a", (NameOID.COMMON_NAME, "b")))),
-    "odd_name": ("name", lambda: Pki().card(subject=holder("<b>x</b>"))),
-    "full_width_name": ("name", lambda: Pki().card(subject=holder("０441987654321-beijing"))),
-    "cyrillic_name": ("name", lambda: Pki().card(subject=holder("0441987654321-bеijing"))),
-    "no_upn": ("name", lambda: Pki().card(rule="UPN")),
-    "odd_serial": ("serial", lambda: Pki().card(subject=holder(serial="EK 1/x"))),
-    "odd_organisation": ("serial", lambda: Pki().card(subject=holder(organisation="ACME"))),
+    "no_name": ("name", "ec", lambda p: p.card(subject=x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN")]))),
+    "two_names": ("name", "ec", lambda p: p.card(subject=subject("a", (NameOID.COMMON_NAME, "b")))),
+    "odd_name": ("name", "ec", lambda p: p.card(subject=holder("<b>x</b>"))),
+    "full_width_name": ("name", "ec", lambda p: p.card(subject=holder("０441987654321-beijing"))),
+    "cyrillic_name": ("name", "ec", lambda p: p.card(subject=holder("0441987654321-bеijing"))),
+    "no_upn": ("name", "ec", lambda p: p.card(rule="UPN")),
+    "odd_serial": ("serial", "ec", lambda p: p.card(subject=holder(serial="EK 1/x"))),
+    "odd_organisation": ("serial", "ec", lambda p: p.card(subject=holder(organisation="ACME"))),
 }
-VERDICTS = {name: verdict for name, (verdict, _) in CARDS.items()}
+VERDICTS = {name: verdict for name, (verdict, _, _) in CARDS.items()}
+
+
+def build(name: str) -> Card:
+    """A card of this name, with fresh keys."""
+    _, kind, make_card = CARDS[name]
+    return make_card(Pki(kind))
 
 
 # sha1WithRSAEncryption (RFC 8017 A.2.4), and what stands before the digest in the padding (§9.2)
