@@ -10,10 +10,10 @@ from flask_migrate.cli import db as db_group
 
 from idp.app import create_app
 from idp.db import transaction, upgrade
+from idp.ekey.cli import group as ekey_group
 from idp.enterprises.cli import group as enterprise_group
 from idp.entitlements import systems
 from idp.errors import IdpError
-from idp.key_register.cli import group as ekey_group
 from idp.legacy.cli import group as legacy_group
 from idp.oidc.cli import client_group, dev_group, ensure_keys, keys_group
 from idp.settings import Settings, load

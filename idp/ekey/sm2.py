@@ -4,6 +4,7 @@
 identifier is the fixed one of GM/T 0009; no other is ever accepted.
 """
 
+import base64
 from dataclasses import dataclass
 
 import gmssl_pyx
@@ -21,6 +22,7 @@ CURVE_OID = "1.2.156.10197.1.301"
 # AlgorithmIdentifiers: id-ecPublicKey with the curve SM2; SM2-with-SM3 without parameters
 _KEY_ALGORITHM = bytes.fromhex("301306072a8648ce3d020106082a811ccf5501822d")
 _SIGNATURE_ALGORITHM = bytes.fromhex("300a06082a811ccf55018375")
+_HEAD, _FOOT = b"-----BEGIN PRIVATE KEY-----", b"-----END PRIVATE KEY-----"
 _VERSION_0, _VERSION_1 = bytes.fromhex("020100"), bytes.fromhex("020101")
 
 
@@ -49,6 +51,19 @@ class PrivateKey:
         """The key as PKCS#8 DER (RFC 5958, RFC 5915)."""
         inner = der.tlv(0x30, _VERSION_1, der.tlv(0x04, self.secret), der.tlv(0xA1, der.tlv(0x03, b"\0\x04", self.point)))
         return der.tlv(0x30, _VERSION_0, _KEY_ALGORITHM, der.tlv(0x04, inner))
+
+    def pem(self) -> bytes:
+        """The same in PEM (RFC 7468 §10)."""
+        return b"%s\n%s%s\n" % (_HEAD, base64.encodebytes(self.pkcs8()), _FOOT)
+
+    @classmethod
+    def from_pem(cls, written: bytes) -> "PrivateKey":
+        """What `pem` wrote; ValueError if it is something else."""
+        _, head, rest = written.partition(_HEAD)
+        body, foot, _ = rest.partition(_FOOT)
+        if not head or not foot:
+            raise ValueError("no private key")
+        return cls.from_pkcs8(base64.b64decode(b"".join(body.split()), validate=True))
 
     @classmethod
     def from_pkcs8(cls, encoded: bytes) -> "PrivateKey":

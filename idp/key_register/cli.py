@@ -1,4 +1,4 @@
-"""`idp ekey …`: the key office's list."""
+"""`idp ekey import`: the key office's list; ekey adds its commands to the same group."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 from idp import import_command, web
 from idp.key_register import office_list
 
-group = AppGroup("ekey", help="The key office's list of e-keys.")
+group = AppGroup("ekey", help="E-keys: the key office's list, a CA for trials.")
 
 
 @group.command("import")

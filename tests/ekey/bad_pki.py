@@ -184,6 +184,7 @@ class Card:
     trust: Trust
     source: Words
     issued: Issued
+    signer: PrivateKey
     rule: str = "CN"
     policy: str = ""
 
@@ -203,7 +204,7 @@ class Pki:
         rule, policy = plan.pop("rule", "CN"), plan.pop("policy", "")
         made = make(Plan(**{"kind": self.kind, **plan}), issuer or self.root)
         trust = Trust((self.root.certificate,), tuple(each.certificate for each in between))
-        return Card(proof(made), trust, source or Words(revocation_list(self.root)), made, rule, policy)
+        return Card(proof(made), trust, source or Words(revocation_list(self.root)), made, (issuer or self.root).key, rule, policy)
 
     def listed(self, *lists: bytes, **plan: Any) -> Card:
         return self.card(source=Words(*lists), **plan)
@@ -421,3 +422,15 @@ def _path_too_long(pki: Pki) -> Card:
 def _good_but_listed(pki: Pki) -> Card:
     card = pki.card()
     return _with(card, source=Words(revocation_list(pki.root, card.issued), answer=answer(card.issued, pki.root, "good")))
+
+
+def signed_again(card: Card, content: bytes) -> bytes:
+    """A certificate of whatever content, signed by the CA of `card`."""
+    key, algorithm = card.signer, der.parts(card.issued.der)[1]
+    if isinstance(key, sm2.PrivateKey):
+        return sm2.signed(content, key)
+    if isinstance(key, rsa.RSAPrivateKey):
+        made = key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        made = key.sign(content, ec.ECDSA(hashes.SHA256()))
+    return der.tlv(0x30, content, algorithm, der.tlv(0x03, b"\0", made))

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from idp.ekey import sm2, verification
 from idp.ekey.leaf import Identity
 from idp.ekey.refusal import PUBLIC, Refused
 from tests.ekey import bad_pki
 from tests.ekey.bad_pki import CARDS, NONCE, NOW, VERDICTS, Card, Pki, Words, build
+
+GOOD = {kind: Pki(kind).card() for kind in ("ec", "rsa", "sm2")}
 
 
 def verdict(card: Card) -> str:
@@ -33,6 +37,20 @@ def test_every_reason_has_one_public_text_and_a_card() -> None:
     assert set(VERDICTS.values()) - {""} <= set(PUBLIC)
     of_database = {"challenge", "not_bound", "serial_mismatch", "bound_to_other", "withdrawn", "enterprise_cancelled"}
     assert set(PUBLIC) - set(VERDICTS.values()) == of_database | {"key_revoked", "key_expired", "key_not_yet_valid"}
+
+
+@pytest.mark.parametrize("kind", ["ec", "rsa", "sm2"])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_certificate_breaks_the_judge(kind: str, data: st.DataObject) -> None:
+    """Bytes of a good card, changed anywhere, signed by the CA again or not: a verdict, never an exception."""
+    card = GOOD[kind]
+    content = bytearray(card.issued.certificate.tbs_certificate_bytes if data.draw(st.booleans()) else card.issued.der)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    if len(content) != len(card.issued.der):
+        content = bytearray(bad_pki.signed_again(card, bytes(content)))
+    verdict(replace(card, proof=replace(card.proof, certificate=bytes(content))))
 
 
 def test_what_a_good_card_says() -> None:
