@@ -58,7 +58,13 @@ def parse(der: bytes) -> x509.Certificate | Refused:
         found = x509.load_der_x509_certificate(der)
         sound = found.version is x509.Version.v3 and found.public_bytes(Encoding.DER) == der and len(found.extensions) > 0
         # read here what is read lazily, so that nothing raises further on
-        sound = sound and bool(found.subject.rdns) and bool(found.issuer.rdns) and found.not_valid_before_utc <= found.not_valid_after_utc
+        sound = (
+            sound
+            and found.serial_number > 0
+            and bool(found.subject.rdns)
+            and bool(found.issuer.rdns)
+            and found.not_valid_before_utc <= found.not_valid_after_utc
+        )
         signatures.public_key(found)
     except BROKEN as error:
         return Refused(1, "malformed", type(error).__name__)

@@ -40,6 +40,7 @@ def test_every_reason_has_one_public_text_and_a_card() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa", "sm2"])
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # of certificates that are refused
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_certificate_breaks_the_judge(kind: str, data: st.DataObject) -> None:
