@@ -65,9 +65,10 @@ def bind_first_use(identity: Identity, account_id: int, now: datetime, today: da
     Exactly one live, unbound key of the list belongs to the account, and the certificate carries its serial; what the certificate says of the
     enterprise agrees. Anything else is for an officer.
     """
+    key = _only_unbound(account_id, today)
+    # judged under the lock: a double click finds here what the first one bound
     if _known(identity):
         return find(identity, today, account_id)
-    key = _only_unbound(account_id, today)
     if key is None or not identity.serial or identity.serial != key.serial:
         return Refused(7, "not_bound", "first use")
     # the organisation identifier is the 13-character code or the USCC

@@ -64,10 +64,10 @@ def test_a_certificate_that_does_not_say_the_same_is_not_bound(person: Account, 
 
 def test_two_live_keys_are_for_an_officer_but_a_dead_one_does_not_count(person: Account) -> None:
     with transaction():
-        people.key(session.get_one(Account, person.id), ["export"], "EK0000000000000A")
+        people.key(session.get_one(Account, person.id), ["export"], "EKFFFFFFFFFFFFFF")
     assert isinstance(first_use(identity(), person), Refused)
     with transaction():
-        session.get_one(EKey, "EK0000000000000A").status = "revoked"
+        session.get_one(EKey, "EKFFFFFFFFFFFFFF").status = "revoked"
     assert first_use(identity(), person) == Bound(SERIAL, person.id)
 
 
