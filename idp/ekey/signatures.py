@@ -1,9 +1,7 @@
 """Public keys of certificates, and what they signed: RSA, the NIST curves and SM2 alike."""
 
 from dataclasses import dataclass
-from hashlib import sha256, sha384
 
-import gmssl_pyx
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -11,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from idp.ekey import der, sm2
+from idp.ekey.protocol import Algorithm
 
 MIN_RSA_BITS = 2048
 _VERSION_TAG = 0xA0
@@ -91,38 +90,24 @@ def _made(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey, content: bytes, sig
 
 # --- tokens ---------------------------------------------------------------------------------------------------------------------------------
 
-RS256, ES256, ES384, SM2 = "RS256", "ES256", "ES384", "x-SM2-SM3"
-_HALVES = {ES256: 32, ES384: 48}
+_CURVE_ALGORITHMS = {"secp256r1": Algorithm.ES256, "secp384r1": Algorithm.ES384}
 
 
-def algorithm_of(key: PublicKey) -> str | None:
+def algorithm_of(key: PublicKey) -> Algorithm | None:
     """The one algorithm by which a card with this key signs."""
     if isinstance(key, Sm2Key):
-        return SM2
-    if isinstance(key, rsa.RSAPublicKey):
-        return RS256
-    return {"secp256r1": ES256, "secp384r1": ES384}.get(key.curve.name)
+        return Algorithm.SM2
+    return Algorithm.RS256 if isinstance(key, rsa.RSAPublicKey) else _CURVE_ALGORITHMS.get(key.curve.name)
 
 
-def challenge_bytes(algorithm: str, origin: str, nonce: str) -> bytes:
-    """What the card signs: hash(origin) ‖ hash(nonce) (Web eID authentication token, version 1.0)."""
-
-    def digest(data: bytes) -> bytes:
-        if algorithm == SM2:
-            return bytes(gmssl_pyx.sm3_hash(data))
-        return sha384(data).digest() if algorithm == ES384 else sha256(data).digest()
-
-    return digest(origin.encode()) + digest(nonce.encode())
-
-
-def answers(key: PublicKey, algorithm: str, signature: bytes, content: bytes) -> bool:
-    """Whether `signature`, as tokens write it (r‖s for curves, nothing behind it), is one of `content` by this key."""
+def answers(key: PublicKey, signature: bytes, content: bytes) -> bool:
+    """Whether `signature`, as tokens write it (r‖s for curves, nothing behind it), is one of `content` by this key, with its own algorithm."""
     if isinstance(key, Sm2Key):
         return sm2.verifies(key.point, content, signature)
     if isinstance(key, rsa.RSAPublicKey):
         return _made(key, content, signature, hashes.SHA256())
-    half = _HALVES[algorithm]
+    half = (key.curve.key_size + 7) // 8
     if len(signature) != 2 * half:
         return False
     r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-    return _made(key, content, encode_dss_signature(r, s), hashes.SHA384() if algorithm == ES384 else hashes.SHA256())
+    return _made(key, content, encode_dss_signature(r, s), hashes.SHA384() if key.curve.name == "secp384r1" else hashes.SHA256())

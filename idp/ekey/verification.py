@@ -1,7 +1,7 @@
 """The judgement of what a card signed, in numbered steps; each stands where its number is in the code.
 
 0 the challenge: ours, of this sign-in and this browser, in time, spent first (`challenges.spend`, in a transaction of its own)
-1 the certificate, read strictly (`chain.parse`; the token around it: protocol)
+1 the certificate, read strictly (`chain.parse`), after the token around it (`read`)
 2 its path to a configured root, now (`chain.path`)
 3 revocation of each certificate of the path (`revocation.fault`)
 4 what it is good for (`leaf.fault`)
@@ -18,9 +18,10 @@ from datetime import datetime
 
 from cryptography import x509
 
-from idp.ekey import chain, leaf, revocation, signatures
+from idp.ekey import chain, leaf, protocol, revocation, signatures
 from idp.ekey.chain import Trust
 from idp.ekey.leaf import Identity
+from idp.ekey.protocol import Token
 from idp.ekey.refusal import Refused
 from idp.ekey.revocation import Source
 
@@ -35,21 +36,18 @@ class Rules:
     policy_oid: str = ""
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What came from the card, unproven: the certificate (DER), the name of the algorithm, the signature as tokens write it."""
-
-    certificate: bytes
-    algorithm: str
-    signature: bytes
+def read(text: str) -> Token | Refused:
+    """Step 1, the token: what a browser sent, read strictly."""
+    found = protocol.parse(text)
+    return Refused(1, "malformed", found.value) if isinstance(found, protocol.Fault) else found
 
 
-def prove(proof: Proof, nonce: str, rules: Rules, source: Source, now: datetime) -> Identity | Refused:
+def prove(token: Token, nonce: str, rules: Rules, source: Source, now: datetime) -> Identity | Refused:
     """Steps 1–6: whom the card names, or why it does not count. `nonce` is the challenge that was spent."""
-    found = _accepted(proof.certificate, rules, source, now)
+    found = _accepted(token.certificate, rules, source, now)
     if isinstance(found, Refused):
         return found
-    return _unsigned(found[0], proof, nonce, rules.origin) or leaf.identity(found, rules.name_rule)
+    return _unsigned(found[0], token, nonce, rules.origin) or leaf.identity(found, rules.name_rule)
 
 
 def prove_without_signature(certificate: bytes, rules: Rules, source: Source, now: datetime) -> Identity | Refused:
@@ -71,10 +69,10 @@ def _accepted(certificate: bytes, rules: Rules, source: Source, now: datetime) -
     return revocation.fault(path, source, now) or leaf.fault(path[0], rules.policy_oid) or path
 
 
-def _unsigned(certificate: x509.Certificate, proof: Proof, nonce: str, origin: str) -> Refused | None:
+def _unsigned(certificate: x509.Certificate, token: Token, nonce: str, origin: str) -> Refused | None:
     # 5
     key = signatures.public_key(certificate)
-    if key is None or signatures.algorithm_of(key) != proof.algorithm:
+    if key is None or signatures.algorithm_of(key) is not token.algorithm:
         return Refused(5, "algorithm")
-    content = signatures.challenge_bytes(proof.algorithm, origin, nonce)
-    return None if signatures.answers(key, proof.algorithm, proof.signature, content) else Refused(5, "signature")
+    content = protocol.signed_bytes(token.algorithm, origin, nonce)
+    return None if signatures.answers(key, token.signature, content) else Refused(5, "signature")

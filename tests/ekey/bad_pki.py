@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from idp.ekey import der, signatures, sm2
+from idp.ekey import der, protocol, sm2
 from idp.ekey import ocsp as questions
 from idp.ekey.chain import Trust
-from idp.ekey.verification import Proof, Rules
+from idp.ekey.protocol import Algorithm, Token
+from idp.ekey.verification import Rules
 from tests.fakes import START
 
 NOW, DAY = START, timedelta(days=1)
@@ -148,18 +149,29 @@ def answer(
     return builder.sign(by.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-def proof(card: Issued, origin: str = ORIGIN, nonce: str = NONCE) -> Proof:
+def proof(card: Issued, origin: str = ORIGIN, nonce: str = NONCE) -> Token:
     """What the card answers."""
-    key, label = card.key, {2048: "RS256", 1024: "RS256"}.get(getattr(card.key, "key_size", 0), "ES256")
+    key, algorithm = card.key, ALGORITHMS.get(_kind(card.key), Algorithm.ES256)
+    return Token(card.der, algorithm, _sign(key, protocol.signed_bytes(algorithm, origin, nonce), algorithm), "test/1")
+
+
+ALGORITHMS = {"sm2": Algorithm.SM2, "rsa": Algorithm.RS256, "secp384r1": Algorithm.ES384}
+
+
+def _kind(key: PrivateKey) -> str:
     if isinstance(key, sm2.PrivateKey):
-        return Proof(card.der, signatures.SM2, key.sign_raw(signatures.challenge_bytes(signatures.SM2, origin, nonce)))
+        return "sm2"
+    return "rsa" if isinstance(key, rsa.RSAPrivateKey) else key.curve.name
+
+
+def _sign(key: PrivateKey, content: bytes, algorithm: Algorithm) -> bytes:
+    if isinstance(key, sm2.PrivateKey):
+        return key.sign_raw(content)
     if isinstance(key, rsa.RSAPrivateKey):
-        return Proof(card.der, label, key.sign(signatures.challenge_bytes(label, origin, nonce), padding.PKCS1v15(), hashes.SHA256()))
-    label = "ES384" if key.curve.name == "secp384r1" else "ES256"
-    digest: hashes.HashAlgorithm = hashes.SHA384() if label == "ES384" else hashes.SHA256()
-    r, s = decode_dss_signature(key.sign(signatures.challenge_bytes(label, origin, nonce), ec.ECDSA(digest)))
+        return key.sign(content, padding.PKCS1v15(), hashes.SHA256())
+    r, s = decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA384() if algorithm is Algorithm.ES384 else hashes.SHA256())))
     half = (key.curve.key_size + 7) // 8
-    return Proof(card.der, label, r.to_bytes(half, "big") + s.to_bytes(half, "big"))
+    return r.to_bytes(half, "big") + s.to_bytes(half, "big")
 
 
 class Words:
@@ -180,7 +192,7 @@ class Words:
 class Card:
     """One card with all that it is judged by."""
 
-    proof: Proof
+    proof: Token
     trust: Trust
     source: Words
     issued: Issued
@@ -288,13 +300,13 @@ CARDS: dict[str, tuple[str, str, Callable[[Pki], Card]]] = {
     "good_name_by_oid": ("", "ec", lambda p: p.card(rule="2.5.4.5", subject=holder(serial="EK1"))),
     "good_policy": ("", "ec", lambda p: p.card(policy=POLICY, more=[_POLICY])),
     # 1
-    "no_certificate": ("malformed", "ec", lambda p: _with(p.card(), proof=Proof(b"0", "ES256", b""))),
+    "no_certificate": ("malformed", "ec", lambda p: _with(p.card(), proof=replace(p.card().proof, certificate=b"0"))),
     "bytes_behind_the_certificate": (
         "malformed",
         "ec",
         lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, certificate=c.issued.der + b"0"))),
     ),
-    "huge": ("malformed", "ec", lambda p: _with(p.card(), proof=Proof(b"0" * 9000, "ES256", b""))),
+    "huge": ("malformed", "ec", lambda p: _with(p.card(), proof=replace(p.card().proof, certificate=b"0" * 9000))),
     # 2
     "expired": ("expired", "ec", lambda p: p.card(end=NOW - timedelta(seconds=1))),
     "not_yet_valid": ("not_yet_valid", "ec", lambda p: p.card(start=NOW + timedelta(seconds=1))),
@@ -372,9 +384,8 @@ CARDS: dict[str, tuple[str, str, Callable[[Pki], Card]]] = {
     "empty_signature": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=b"")))),
     "zero_signature": ("signature", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=bytes(64))))),
     "zero_signature_sm2": ("signature", "sm2", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, signature=bytes(64))))),
-    "algorithm_of_another_key": ("algorithm", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="RS256")))),
-    "sm2_as_es256": ("algorithm", "sm2", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="ES256")))),
-    "algorithm_none": ("algorithm", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm="none")))),
+    "algorithm_of_another_key": ("algorithm", "ec", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm=Algorithm.RS256)))),
+    "sm2_as_es256": ("algorithm", "sm2", lambda p: _of(p.card(), lambda c: _with(c, proof=replace(c.proof, algorithm=Algorithm.ES256)))),
     "curve_that_no_token_names": ("algorithm", "ec", lambda p: p.card(kind="p521")),
     # 6
     "no_name": ("name", "ec", lambda p: p.card(subject=x509.Name([x509.NameAttribute(NameOID.COUNTRY_NAME, "CN")]))),

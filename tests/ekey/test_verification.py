@@ -61,6 +61,13 @@ def test_what_a_good_card_says() -> None:
     assert (found.name, found.serial, found.organisation) == ("0441987654321-beijing", "EK1", "0441987654321")
 
 
+def test_the_token_is_read_first() -> None:
+    card = Pki("sm2").card()
+    assert verification.read(card.proof.to_json()) == card.proof
+    assert verification.read(card.proof.to_json() + " x") == Refused(1, "malformed", "no_json")
+    assert verification.read("{}") == Refused(1, "malformed", "members")
+
+
 def test_nobody_is_asked_before_the_path_is_proven() -> None:
     source = Words()
     card = replace(build("unknown_issuer"), source=source)
