@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from cryptography.x509 import load_pem_x509_certificates
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 MAX_ADDRESS_CHARACTERS = 500
@@ -31,13 +31,16 @@ def certificates_in(value: Path | None) -> Path | None:
     return value
 
 
+CertificatesFile = Annotated[Path | None, AfterValidator(certificates_in)]
+
+
 class EKeySettings(BaseSettings):
     """Roots, revocation, the name on a certificate. Times in seconds."""
 
-    ekey_roots_file: Path | None = Field(
+    ekey_roots_file: CertificatesFile = Field(
         None, description="Root certificates (PEM) of the CAs that issue e-keys, each trusted as it stands; empty = no e-key is accepted."
     )
-    ekey_intermediates_file: Path | None = Field(
+    ekey_intermediates_file: CertificatesFile = Field(
         None, description="Certificates (PEM) of the CAs between those roots and the e-keys; they are proven and checked for revocation."
     )
     ekey_crl_urls: CommaList = Field(
@@ -57,11 +60,6 @@ class EKeySettings(BaseSettings):
     @classmethod
     def _addresses(cls, value: object) -> object:
         return comma_separated(value)
-
-    @field_validator("ekey_roots_file", "ekey_intermediates_file")
-    @classmethod
-    def _authorities(cls, value: Path | None) -> Path | None:
-        return certificates_in(value)
 
     @field_validator("ekey_crl_urls", "ekey_ocsp_urls")
     @classmethod

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from idp.ekey_settings import CommaList, EKeySettings, certificates_in, comma_separated
+from idp.ekey_settings import CertificatesFile, CommaList, EKeySettings, comma_separated
 from idp.errors import ConfigurationError
 
 MIN_SECRET_CHARACTERS = 32
@@ -60,11 +60,11 @@ class Settings(EKeySettings):
     mtls_base_url: str = Field(
         "", description="Public address of the host that asks for certificates, the only place where they count; empty = the issuer."
     )
-    mtls_ca_file: Path | None = Field(None, description="CA certificates (PEM) that client certificates of `tls_client_auth` are issued under.")
+    mtls_ca_file: CertificatesFile = Field(None, description="CA certificates (PEM) that client certificates of `tls_client_auth` are issued under.")
     outbound_allow: CommaList = Field(
         (), description="`host:port` pairs in private networks that may be called, but not for clients that registered themselves."
     )
-    outbound_ca_file: Path | None = Field(None, description="Further CA certificates (PEM) for outgoing requests.")
+    outbound_ca_file: CertificatesFile = Field(None, description="Further CA certificates (PEM) for outgoing requests.")
 
     # Clients
     client_registration: Literal["off", "on"] = Field(
@@ -151,11 +151,6 @@ class Settings(EKeySettings):
             if not host or "/" in place or not port.isdigit():
                 raise ValueError(f"{place!r} is not host:port")
         return value
-
-    @field_validator("outbound_ca_file", "mtls_ca_file")
-    @classmethod
-    def _certificates(cls, value: Path | None) -> Path | None:
-        return certificates_in(value)
 
     @field_validator("client_cert_header")
     @classmethod
