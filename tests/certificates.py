@@ -7,16 +7,18 @@ from typing import Any
 from urllib.parse import quote
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from joserfc.jwk import ECKey, RSAKey
 
 from tests.fakes import START
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 DAY = timedelta(days=1)
+Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def name_of(common_name: str) -> x509.Name:
@@ -32,7 +34,7 @@ def name_of(common_name: str) -> x509.Name:
 class Certified:
     """A key and its certificate."""
 
-    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
+    def __init__(self, key: Private, certificate: x509.Certificate) -> None:
         self.key, self.certificate = key, certificate
 
     @property
@@ -58,9 +60,8 @@ class Certified:
 
     def jwk(self) -> dict[str, Any]:
         """Its public key with the certificate in x5c."""
-        from joserfc.jwk import ECKey
-
-        return {**ECKey.import_key(self.key_pem).as_dict(private=False), "kid": "c1", "x5c": [base64.b64encode(self.der).decode()]}
+        kind = RSAKey if isinstance(self.key, rsa.RSAPrivateKey) else ECKey
+        return {**kind.import_key(self.key_pem).as_dict(private=False), "kid": "c1", "x5c": [base64.b64encode(self.der).decode()]}
 
 
 def make(
@@ -74,9 +75,10 @@ def make(
     start: datetime = START - DAY,
     end: datetime = START + 30 * DAY,
     more: Sequence[tuple[x509.ExtensionType, bool]] = (),
+    key: Private | None = None,
 ) -> Certified:
     """A certificate by `issuer`; by itself without one."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key if key is not None else ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer.certificate.subject if issuer else subject)
     builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end)
     extensions: list[tuple[x509.ExtensionType, bool]] = list(more)

@@ -16,10 +16,10 @@ from joserfc.jwk import JWKRegistry, Key, RSAKey
 from idp.adapters import Outbound, Unreachable
 from idp.db import session
 from idp.oidc import certificates, jose
+from idp.oidc.certificates import MIN_RSA_BITS
 
 Found = TypeVar("Found")
 MAX_JWKS_KEYS = 10
-MIN_RSA_BITS = 2048
 MAX_KID_CHARACTERS = 200
 # a client's own rotation is seen after the second at the latest, a withdrawn key after the first
 FETCHED_COUNTS = timedelta(minutes=10)

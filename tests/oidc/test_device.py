@@ -1,6 +1,5 @@
 """The device grant (RFC 8628): off by default; a person compares the code and says yes; the code is redeemed once."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ from idp.accounts.models import Account
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.errors import BadInput
-from idp.oidc import client_lifecycle, devices
+from idp.oidc import devices
 from idp.oidc.device_models import DeviceAuthorization
 from idp.oidc.models import Consent, Grant
 from idp.oidc.registration import DEVICE_CODE, judge
 from idp.oidc.token_models import RefreshToken
-from idp.sessions.models import Session
 from idp.settings import Settings
 from tests.conftest import SECRET as PLATFORM_SECRET
 from tests.fakes import FakeClock
@@ -189,20 +187,6 @@ def test_codes_are_for_their_own_client(tv: RelyingParty, platform: Flask, clock
     assert poll(tv, codes).status_code == 200
 
 
-@pytest.mark.spec("RFC 8628", "5.1")
-def test_guesses_are_limited(tv: RelyingParty, clock: FakeClock, beijing: Somebody) -> None:
-    codes, browser = started(tv), tv.browser(beijing.id)
-    _, shown = look(browser, codes["user_code"])
-    # right ones are counted too
-    statuses = [look(browser, "BBBB-BBBB")[0].status_code for _ in range(20)]
-    assert statuses == [400] * 19 + [429]
-    page, fields = look(browser, codes["user_code"])
-    assert (page.status_code, "seal" in fields) == (429, False)
-    assert browser.post("/device", data={**shown, "action": "allow"}, base_url=ISSUER).status_code == 429
-    clock.advance(seconds=600)
-    assert look(browser, started(tv)["user_code"])[0].status_code == 200
-
-
 def test_a_code_is_read_however_it_is_typed(tv: RelyingParty, beijing: Somebody) -> None:
     assert devices.typed(" bcdf ghjk ") == devices.typed("ＢＣＤＦ－ＧＨＪＫ") == devices.typed("bcdfghjk") == "BCDFGHJK"
     assert devices.typed("BCDF") == devices.typed("BCDF-GHJK-L") == devices.typed("") == devices.typed("é" * 5000) == ""
@@ -293,14 +277,6 @@ def test_discovery_tells(tv: RelyingParty) -> None:
     assert DEVICE_CODE in told["grant_types_supported"]
 
 
-@pytest.mark.spec("RFC 8628", "5.1")
-def test_guesses_are_limited_by_network_too(platform: Flask, clock: FakeClock) -> None:
-    with platform.app_context(), transaction():
-        looks = [devices.may_look(number % 20, "192.0.2.0/24", clock.now()) for number in range(201)]
-        assert looks == [True] * 200 + [False]
-        assert devices.may_look(99, "198.51.100.0/24", clock.now())
-
-
 def test_the_ministrys_own_devices_are_not_listed_as_consented(platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
     own = made(platform, clock, "window", first_party=True)
     codes = started(own)
@@ -308,28 +284,6 @@ def test_the_ministrys_own_devices_are_not_listed_as_consented(platform: Flask, 
     assert poll(own, codes).status_code == 200
     with platform.app_context():
         assert session.query(Consent).count() == 0
-
-
-@pytest.mark.store
-@pytest.mark.parametrize("end", ["client", "session"])
-def test_a_yes_counts_only_while_client_and_session_live(
-    tv: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody, monkeypatch: pytest.MonkeyPatch, end: str
-) -> None:
-    codes, browser, real = started(tv), tv.browser(beijing.id), devices.approve
-
-    def late(*given: Any) -> object:
-        """Between the look and the yes something ends."""
-        if end == "client":
-            client_lifecycle.disable("tv", clock.now())
-        else:
-            session.query(Session).update({"ended_at": clock.now(), "end_reason": "signed_out"})
-        return real(*given)
-
-    monkeypatch.setattr(devices, "approve", late)
-    assert say(browser, codes, "allow").location != "/device/allowed"
-    with platform.app_context():
-        assert session.query(Grant).count() == 0
-        assert session.query(DeviceAuthorization).one().approved_at is None
 
 
 @pytest.mark.store
@@ -341,24 +295,3 @@ def test_who_may_not_sign_in_any_more_gets_no_tokens(tv: RelyingParty, platform:
     assert error(poll(tv, codes)) == "invalid_grant"
     with platform.app_context():
         assert session.query(RefreshToken).count() == 0
-
-
-def test_what_a_person_sees_before_saying_anything(tv: RelyingParty, platform: Flask, beijing: Somebody, shanghai: Somebody) -> None:
-    """A link looks nothing up and says nothing; an unknown code tells no more than a code that is over."""
-    codes, browser = started(tv), tv.browser(beijing.id)
-    link = browser.get("/device", query_string={"user_code": codes["user_code"]}, base_url=ISSUER).get_data(as_text=True)
-    assert (codes["user_code"] in link, "窗口" in link, 'value="allow"' in link) == (True, False, False)
-    assert say(tv.browser(shanghai.id), codes, "deny").location == "/device/denied"
-    over, unknown = (look(browser, code)[0] for code in (codes["user_code"], "BBBB-BBBB"))
-    assert (over.status_code, unknown.status_code) == (400, 400)
-    texts = [each.get_data(as_text=True).replace(code, "") for each, code in ((over, codes["user_code"]), (unknown, "BBBB-BBBB"))]
-    assert _without_token(texts[0]) == _without_token(texts[1])
-    # a code of a client that may not use the grant any more
-    codes = started(tv)
-    with platform.app_context(), transaction():
-        client_lifecycle.disable("tv", tv.clock.now())
-    assert look(browser, codes["user_code"])[0].status_code == 400
-
-
-def _without_token(text: str) -> str:
-    return re.sub(r'name="csrf_token" value="[^"]*"', "", text)

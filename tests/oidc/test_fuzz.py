@@ -1,6 +1,8 @@
 """Nothing that a client can send makes a 5xx."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,6 +13,7 @@ from idp.oidc import pushed_requests
 from idp.oidc.authorization_request import KNOWN
 from idp.oidc.registration import DEVICE_CODE
 from idp.settings import Settings
+from tests.certificates import make, name_of
 from tests.conftest import SECRET
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
@@ -31,7 +34,8 @@ TOKEN_NAMES = [
 @pytest.fixture(name="settings")
 def everything_on(tmp_path: Path, database_url: str) -> Settings:
     """What is off by default is walked as well."""
-    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, client_registration="on", device_grant="on")
+    on: dict[str, Any] = {"client_registration": "on", "device_grant": "on", "trusted_proxy": ("127.0.0.1",), "client_cert_header": "Client-Cert"}
+    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, **on)
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
@@ -61,6 +65,35 @@ def test_token(rp: RelyingParty, form: dict[str, str], header: str | None) -> No
     for path in ("/oauth2/revoke", "/oauth2/introspect"):
         assert rp.browser().post(path, data=form, headers=headers, base_url=ISSUER).status_code < 500
     assert rp.browser().get("/oauth2/userinfo", headers=headers, base_url=ISSUER).status_code in (400, 401)
+
+
+CERTIFICATE = make(name_of("own"))
+AT = st.integers(0, len(CERTIFICATE.der) - 1)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@quick
+@given(sent=st.one_of(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=60), st.binary(max_size=80)), at=AT)
+def test_certificates(platform: Flask, rp: RelyingParty, sent: str | bytes, at: int) -> None:
+    """What the trusted proxy hands on is what a client shows: any text, or DER with anything in it."""
+    der = CERTIFICATE.der
+    header = sent if isinstance(sent, str) else f":{base64.b64encode(der[:at] + sent + der[at + len(sent) :]).decode()}:"
+    for path in ("token", "par", "device", "revoke", "introspect", "userinfo"):
+        form = {"client_id": "rp", "token": "x", "grant_type": "refresh_token", "refresh_token": "x"}
+        answer = platform.test_client().post(f"/oauth2/{path}", data=form, headers={"Client-Cert": header}, base_url=ISSUER)
+        assert 400 <= answer.status_code < 500
+
+
+@quick
+@given(typed=VALUES, action=VALUES, seal=VALUES)
+def test_the_page_of_devices(platform: Flask, rp: RelyingParty, clock: FakeClock, beijing: Somebody, typed: str, action: str, seal: str) -> None:
+    clock.advance(hours=1)
+    browser = rp.browser(beijing.id)
+    page = browser.get("/device", query_string={"user_code": typed}, base_url=ISSUER).get_data(as_text=True)
+    token = page.split('name="csrf_token" value="')[1].split('"')[0]
+    for said in (action, "look", "allow", "deny"):
+        form = {"csrf_token": token, "user_code": typed, "seal": seal, "action": said}
+        assert browser.post("/device", data=form, base_url=ISSUER).status_code == 400
 
 
 @quick

@@ -67,7 +67,9 @@ ODD = [
 TEXT = st.one_of(st.text(max_size=40), st.sampled_from(ODD))
 HEADER = st.one_of(
     st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=40),
-    st.sampled_from(["Basic", "Basic !", "Basic Og==", "Bearer", "Bearer a.b.c", "DPoP", "DPoP a.b.c", "a.b.c", "e30.e30.x, e30.e30.x"]),
+    st.sampled_from(
+        ["Basic", "Basic !", "Basic Og==", "Bearer", "Bearer a.b.c", "DPoP", "DPoP a.b.c", "a.b.c", "e30.e30.x, e30.e30.x", ":AAAA:", ":MIIB:"]
+    ),
 )
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(allow_nan=False), TEXT),
@@ -98,6 +100,7 @@ BODIES = st.one_of(
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE"]
 HEADERS = [
     *("Authorization", "Origin", "Referer", "Accept", "Accept-Language", "If-None-Match", "If-Modified-Since", "Range", "X-Forwarded-For"),
+    *("X-Forwarded-Host", "X-Forwarded-Proto", "Client-Cert"),
     *("Forwarded", "DPoP", "Access-Control-Request-Method", "Access-Control-Request-Headers", "Content-Encoding"),
 ]
 
@@ -126,7 +129,8 @@ class Here:
 @pytest.fixture(name="settings")
 def everything_on(tmp_path: Path, database_url: str) -> Settings:
     """What is off by default is walked as well."""
-    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, client_registration="on", device_grant="on")
+    on: dict[str, Any] = {"client_registration": "on", "device_grant": "on", "trusted_proxy": ("127.0.0.1",), "client_cert_header": "Client-Cert"}
+    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, **on)
 
 
 @pytest.fixture
@@ -222,7 +226,7 @@ def test_assertions_of_any_types(platform: Flask, rp: RelyingParty, clock: FakeC
     claims = {"iss": "rp", "sub": "rp", "aud": ISSUER, "exp": now + 60, "iat": now, "jti": "j", **changes}
     signing = json.dumps({"alg": "ES256", **header}).encode()
     token = _compact(signing, json.dumps(claims).encode())
-    for path in ("/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/introspect"):
+    for path in ("/oauth2/token", "/oauth2/par", "/oauth2/device", "/oauth2/revoke", "/oauth2/introspect"):
         form = {"grant_type": "authorization_code", "code": "x", "token": "x", **by(token)}
         answer = platform.test_client().post(path, data=form, base_url=ISSUER)
         assert 400 <= answer.status_code < 500

@@ -39,7 +39,7 @@ def reasons(app: Flask) -> list[str]:
     [("response_type", "code"), ("redirect_uri", "https://rp.example/callback"), ("scope", "openid"), ("code_challenge", "x" * 43), ("scope", "")],
 )
 def test_an_assertion_says_nothing_of_a_request(keyed: KeyedParty, platform: Flask, claim: str, value: str) -> None:
-    turned_away(revoke(keyed, keyed.assertion(**{claim: value})))
+    turned_away(revoke(keyed, keyed.assertion(None, **{claim: value})))
     assert reasons(platform) == ["assertion_request"]
     # what other claims it has is the client's own business
     assert revoke(keyed, keyed.assertion(state="x", nonce="y", client_id="keyed")).status_code == 200
@@ -65,7 +65,7 @@ def test_a_request_object_is_about_no_client(keyed: KeyedParty, beijing: Somebod
 
 @pytest.mark.parametrize("more", [{}, {"sub": "keyed"}])
 def test_one_token_in_both_fields_is_none(keyed: KeyedParty, platform: Flask, more: dict[str, str]) -> None:
-    for token in (request_object(keyed, {"typ": "JWT"}, jti="j-1", **more), keyed.assertion(), keyed.assertion(**keyed.request())):
+    for token in (request_object(keyed, {"typ": "JWT"}, jti="j-1", **more), keyed.assertion(), keyed.assertion(None, **keyed.request())):
         answer = at_par(keyed, token, **keyed.proven(token))
         assert answer.status_code in (400, 401), answer.json
     with platform.app_context():
@@ -74,6 +74,6 @@ def test_one_token_in_both_fields_is_none(keyed: KeyedParty, platform: Flask, mo
 
 def test_an_assertion_is_no_request_object_either(keyed: KeyedParty, beijing: Somebody) -> None:
     """Each side refuses by itself: an assertion with the claims of a request is no request object either."""
-    token = keyed.assertion(**keyed.request())
+    token = keyed.assertion(None, **keyed.request())
     page(by_value(keyed, token, beijing))
     refused(at_par(keyed, token), "invalid_request_object")

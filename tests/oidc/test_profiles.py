@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from idp.errors import BadInput
+from idp.oidc.profiles import DEVICE_CODE
 from idp.oidc.registration import judge
 
 GOOD: dict[str, Any] = {
@@ -52,3 +53,21 @@ def test_nothing_of_it_can_be_left_out(profile: str, changes: dict[str, Any], wo
 def test_tokens_are_bound_to_one_thing(profile: str) -> None:
     with pytest.raises(BadInput, match="exclude each other"):
         judge({**GOOD, "profile": profile, "tls_client_certificate_bound_access_tokens": True})
+
+
+@pytest.mark.parametrize(
+    ("members", "word"),
+    [
+        ({"require_pushed_authorization_requests": True}, "require_pushed_authorization_requests"),
+        ({"require_signed_request_object": True}, "require_signed_request_object"),
+        ({"profile": "fapi2-security"}, "fapi2-security"),
+        ({"profile": "fapi2-message-signing"}, "fapi2-message-signing"),
+    ],
+)
+@pytest.mark.parametrize("grants", [[DEVICE_CODE], ["authorization_code", DEVICE_CODE, "refresh_token"]])
+def test_a_device_neither_pushes_nor_signs(grants: list[str], members: dict[str, Any], word: str) -> None:
+    device = {**GOOD, "profile": "oidc", "grant_types": grants}
+    assert judge(device).grant_types == tuple(grants)
+    assert judge({**device, **members, "grant_types": ["authorization_code"]})
+    with pytest.raises(BadInput, match=f"{word} does not go with {DEVICE_CODE}"):
+        judge({**device, **members})

@@ -99,9 +99,7 @@ def checked(asked: AuthorizationRequest, endpoint: str, *, signed: bool = False,
     if failed is None:
         return Arrival(subject, asked.factors_since(subject.known.registration.default_max_age, web.now()))
     kind, fault = failed
-    if kind is checks.Failure.PAGE:
-        return web.error_page(f"oidc_{fault.detail}", 400)
-    return refuse(subject, fault)
+    return web.error_page(f"oidc_{fault.detail}", 400) if kind is checks.Failure.PAGE else refuse(subject, fault)
 
 
 def refuse(subject: checks.Subject, no: checks.Fault, request_id: str = "") -> BaseResponse:
@@ -229,9 +227,8 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
         with transaction():
             browser.claim_room()
             request_id = _stored(arrived)
-        if request_id is None:
-            return _client_gone()
-        return redirect(url_for("oidc.resume", request_id=request_id, ui_locales=_wish(arrived)), 303)
+        here = url_for("oidc.resume", request_id=request_id or "x", ui_locales=_wish(arrived))
+        return redirect(here, 303) if request_id is not None else _client_gone()
     if isinstance(decision, authorization.AskConsent):
         return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
     allow_return(arrived.subject)
