@@ -12,7 +12,8 @@ from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
-from idp.ekey import chain, challenges, revocation_cache, sm2
+from idp.ekey import chain, challenges, revocation_cache, sm2, withdrawal
+from idp.ekey import views as ekey_views
 from idp.messages import absent, console, smtp
 from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
@@ -28,12 +29,13 @@ from idp.signin import views as signin_views
 from idp.signin.flow import Step
 from idp.signin.views import entry
 
-BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, captcha_views.pages, portal_views.pages, oidc_endpoints.blueprint)
+BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, ekey_views.bp, captcha_views.pages, portal_views.pages, oidc_endpoints.blueprint)
 
 # The order of the sign-in; the hub takes the first that is still needed.
 STEPS = (
     Step("password", steps.password_needed),
     Step("choose", steps.choose_needed),
+    Step("ekey", steps.ekey_needed),
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
 )
@@ -56,6 +58,11 @@ def end_overdue_sessions(now: datetime) -> None:
         lifecycle.end(row, "absolute", now, web.runtime().hooks.session_ended)
 
 
+def end_dead_keys(now: datetime) -> None:
+    """R69: sessions and grants rest on no key that the office, a date or the enterprise's end has taken away."""
+    withdrawal.fall_back(web.today(), now, web.runtime().hooks.key_lost)
+
+
 def ask_for_revocation_lists(now: datetime) -> None:
     """The lists of the CAs of e-keys, before the ones at hand are over."""
     settings = web.runtime().settings
@@ -65,6 +72,7 @@ def ask_for_revocation_lists(now: datetime) -> None:
 # What the worker does every minute, each in a transaction of its own; ends come before sweeps.
 JOBS = (
     end_overdue_sessions,
+    end_dead_keys,
     lifecycle.sweep,
     limits.sweep,
     flow.sweep,
@@ -121,7 +129,13 @@ def load_principal() -> web.Principal | None:
     return web.Principal(account.id, found.id)
 
 
-HOOKS = web.Hooks(load_principal=load_principal, signin_path=entry.begin, session_ended=oidc_revocation.on_session_end, steps=STEPS)
+HOOKS = web.Hooks(
+    load_principal=load_principal,
+    signin_path=entry.begin,
+    session_ended=oidc_revocation.on_session_end,
+    key_lost=oidc_revocation.on_key_lost,
+    steps=STEPS,
+)
 
 
 def _number() -> None:

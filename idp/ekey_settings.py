@@ -54,6 +54,7 @@ class EKeySettings(BaseSettings):
         "CN", description="Where the user name stands on a certificate: `CN`, `UPN` (in subjectAltName), or the OID of an attribute."
     )
     ekey_policy_oid: str = Field("", description="Certificate policy (OID) that an e-key must be issued under; empty = any.")
+    agent_port: int = Field(24817, ge=1024, le=65535, description="Port at which people's computers run the e-key driver, on their own 127.0.0.1.")
     ekey_challenge_seconds: int = Field(120, ge=30, le=120, description="How long an e-key may take to sign.")
 
     @field_validator("ekey_crl_urls", "ekey_ocsp_urls", mode="before")
@@ -76,6 +77,11 @@ class EKeySettings(BaseSettings):
         if value not in words and not re.fullmatch(r"[0-2](\.(0|[1-9][0-9]*)){2,}", value):
             raise ValueError(f"{value!r} is not an OID such as 2.5.4.45{' nor CN nor UPN' if 'CN' in words else ''}")
         return value
+
+    @property
+    def ekey_on(self) -> bool:
+        """Whether an e-key can be accepted at all."""
+        return self.ekey_roots_file is not None
 
     @model_validator(mode="after")
     def _path(self) -> "EKeySettings":

@@ -33,12 +33,14 @@ class Hooks:
     """What app.py wires, so that lower packages reach higher ones without importing them.
 
     `load_principal` reads who is signed in · `signin_path(path)` opens a sign-in that comes back to `path` · `session_ended(session, now)` runs
-    in the commit that ends a session · `steps` is the order of the sign-in.
+    in the commit that ends a session · `key_lost(session_id, now)` runs in the commit that takes the e-key from a session · `steps` is the order of
+    the sign-in.
     """
 
     load_principal: Callable[[], "Principal | None"]
     signin_path: Callable[[str], str]
     session_ended: Callable[[Any, datetime], None]
+    key_lost: Callable[[int, datetime], None]
     steps: tuple[Any, ...]
 
 
@@ -186,10 +188,20 @@ def allow_form_action(*urls: str) -> None:
     g.form_action = [*g.get("form_action", []), *(origin_of(url) for url in urls)]
 
 
+def open_to_agent() -> None:
+    """Let this page speak to the card agent of the person's own computer: fetch it, post a form to it, and tell it our origin.
+
+    Without a Referrer-Policy that tells the origin, a form's `Origin` would be `null` (Fetch, "append a request Origin header").
+    """
+    g.agent = f"http://127.0.0.1:{runtime().settings.agent_port}"
+    allow_form_action(g.agent)
+
+
 def _csp() -> str:
     form_action = " ".join(["'self'", *dict.fromkeys(g.get("form_action", []))])
+    connect = f"'self' {g.agent}" if "agent" in g else "'self'"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; worker-src 'self'; "
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src {connect}; worker-src 'self'; "
         f"base-uri 'none'; frame-ancestors 'none'; form-action {form_action}"
     )
 
@@ -198,7 +210,7 @@ def _headers(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", _csp())
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["X-Frame-Options"] = "DENY"
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    response.headers.setdefault("Referrer-Policy", "origin" if "agent" in g else "same-origin")
     response.headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
     if runtime().settings.https:
         response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"

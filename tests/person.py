@@ -29,7 +29,7 @@ class ShownPage(HTMLParser):
         if tag == "form" and self._in_main and not self.action:
             self.action = values["action"]
         if tag == "input" and self.action and not self._done and values.get("name"):
-            if values.get("type") == "radio" and "checked" not in values:
+            if values.get("type") in ("radio", "checkbox") and "checked" not in values:
                 return
             self.fields[values["name"]] = values.get("value", "")
 

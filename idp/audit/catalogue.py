@@ -81,6 +81,11 @@ def ekey_bound(now: datetime, *, account_id: int, serial: str) -> None:
     _write("ekey.bound", now, account_id=account_id, detail={"serial": serial})
 
 
+def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -> None:
+    """A key was withdrawn or died, and a session that rested on it fell back to the password."""
+    _write("ekey.lost", now, account_id=account_id, detail={"session": session_id, "serial": serial})
+
+
 def ekey_crl_refused(now: datetime, *, reason: str) -> None:
     """A revocation list was fetched that does not count (rolled_back, crl_stale, crl_signature, …); the one before it stays."""
     _write("ekey.crl.refused", now, detail={"reason": reason})

@@ -1,4 +1,4 @@
-"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production."""
+"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey withdraw`: a key counts no more."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from sqlalchemy import select
 from idp import web
 from idp.accounts.models import Account, AccountKey
 from idp.db import session, transaction
-from idp.ekey import crl, dev_ca, revocation_cache
+from idp.ekey import crl, dev_ca, revocation_cache, withdrawal
 from idp.ekey.dev_ca import MAX_NAME_CHARACTERS, Card, DevelopmentCa, Holder
 from idp.errors import BadInput
 from idp.key_register.cli import group as group  # the commands of both packages
@@ -126,3 +126,16 @@ def revoke(serials: tuple[str, ...]) -> None:
 def publish() -> None:
     """Publish fresh revocation lists of the development CA."""
     click.echo(f"revocation lists: {_publish(_existing('crl'))}")
+
+
+@group.command("withdraw")
+@click.argument("serials", nargs=-1, required=True)
+def withdraw(serials: tuple[str, ...]) -> None:
+    """Let bound keys that were lost count no more, from now on and for ever; what rests on them ends at once."""
+    _keys(serials)
+    unbound = [serial for serial in serials if not withdrawal.is_bound(serial)]
+    if unbound:
+        raise BadInput(f"no certificate is bound to: {', '.join(sorted(unbound))}", field="SERIALS")
+    with transaction():
+        fallen = sum(withdrawal.withdraw(serial, web.now(), web.runtime().hooks.key_lost) for serial in serials)
+    click.echo(f"withdrawn: {len(serials)} · sessions that rested on them: {fallen}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,9 @@ class Level:
 
 
 PASSWORD = Level("urn:licence:acr:password", ("password",), ("pwd",))
+EKEY = Level("urn:licence:acr:ekey", ("password", "ekey"), ("pwd", "hwk", "pin"))
 # Weakest first. Levels of further factors join here once the sign-in has their steps.
-LEVELS = (PASSWORD,)
+LEVELS = (PASSWORD, EKEY)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,19 @@ class Asked:
 
     demands: tuple[Sequence[str], ...] = ()
     wishes: Sequence[str] = ()
+
+
+def offered(*, ekey: bool) -> list[str]:
+    """The `acr` values that people can reach here; `ekey`: e-keys are accepted."""
+    return [level.acr for level in LEVELS if ekey or "ekey" not in level.factors]
+
+
+def ekey_asked(asked: Asked) -> str:
+    """What the sign-in is told: "must" if no password alone meets the demands and the e-key does, "wish" if it is wished for, else ""."""
+    at = datetime.max.replace(tzinfo=UTC)
+    if granted({"password": at}, asked) is None:
+        return "must" if granted({"password": at, "ekey": at}, asked) is not None else ""
+    return "wish" if not asked.demands and asked.wishes[:1] == [EKEY.acr] else ""
 
 
 def granted(factors: Mapping[str, datetime], asked: Asked) -> Reached | None:

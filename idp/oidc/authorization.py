@@ -40,6 +40,11 @@ class SignIn:
 
 
 @dataclass(frozen=True)
+class StepUp:
+    """Who is signed in has to show the e-key as well."""
+
+
+@dataclass(frozen=True)
 class NoRight:
     """Licences were asked for and the account holds none of them; `reasons` as entitlements.rules.why_closed says."""
 
@@ -76,7 +81,7 @@ class Allowed:
         return {name for names in self.claims.values() for name in names}
 
 
-Decision = SignIn | NoRight | AskConsent | Allowed | Fault
+Decision = SignIn | StepUp | NoRight | AskConsent | Allowed | Fault
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Situation:
 
     `meant_sub` is the subject of a verified id_token_hint; `since` see AuthorizationRequest.factors_since; `first` is False once the request
     was stored, so that `prompt=login` asks exactly once; `consented`: the person has said yes to this very request; `agreed`: what they
-    allowed this client before.
+    allowed this client before; `ekey`: e-keys are accepted here.
     """
 
     person: Person | None
@@ -95,6 +100,7 @@ class Situation:
     consented: bool
     today: date
     agreed: consents.Agreed = consents.NOTHING
+    ekey: bool = False
 
 
 def decide(subject: Subject, at: Situation) -> Decision:
@@ -105,15 +111,16 @@ def decide(subject: Subject, at: Situation) -> Decision:
     # 1, 2
     if at.person is None or (at.first and request.prompt & {"login", "select_account"}):
         return Fault("login_required", "signin") if request.silent else SignIn()
-    reached = acr.granted(at.person.factors, _levels(subject))
-    if reached is not None and at.since is not None and reached.auth_time < at.since:
+    fresh = _fresh(at.person, at.since)
+    reached, reachable = acr.granted(fresh, levels(subject)), acr.granted(_with_sign_in(at.person, at.ekey), levels(subject))
+    if reachable is not None and "password" not in fresh:
         return Fault("login_required", "max_age") if request.silent else SignIn()
     # 3: OIDC Core §3.1.2.1, §5.5.1: never the code of whoever else happens to be signed in
     if _means_another(subject, at.person, at.meant_sub):
         return Fault("login_required", "other_person")
     # 4
     if reached is None:
-        return Fault("unmet_authentication_requirements", "acr")
+        return _unmet(subject, reachable)
     # 5, R34
     left = _entitled(target, at)
     if scopes.lost_every_licence(target.scopes, left):
@@ -123,6 +130,24 @@ def decide(subject: Subject, at: Situation) -> Decision:
     if not at.consented and ("consent" in request.prompt or not agreed(subject, allowed, at.agreed)):
         return Fault("consent_required", "consent") if request.silent else AskConsent()
     return allowed
+
+
+def _fresh(person: Person, since: datetime | None) -> dict[str, datetime]:
+    """The factors that count: one that is too old is as good as none (protocol.md, max_age)."""
+    return {name: at for name, at in person.factors.items() if since is None or at >= since}
+
+
+def _with_sign_in(person: Person, ekey: bool) -> dict[str, datetime]:
+    """The factors of the session and those that a sign-in could bring."""
+    later = person.session_end
+    return {**person.factors, "password": later, **({"ekey": later} if ekey else {})}
+
+
+def _unmet(subject: Subject, reachable: acr.Reached | None) -> Fault | StepUp:
+    """protocol.md, acr: what the sign-in can still bring is not unmet."""
+    if reachable is None:
+        return Fault("unmet_authentication_requirements", "acr")
+    return Fault("login_required", "acr") if subject.request.silent else StepUp()
 
 
 def _means_another(subject: Subject, person: Person, hinted: str | None) -> bool:
@@ -139,7 +164,7 @@ def agreed(subject: Subject, allowed: Allowed, before: consents.Agreed) -> bool:
     return subject.known.registration.first_party or before.covers(allowed.target.scopes, allowed.named)
 
 
-def _levels(subject: Subject) -> acr.Asked:
+def levels(subject: Subject) -> acr.Asked:
     """Only an essential `acr` claim and the client's `require_acr` are demands; the claim speaks for this request and goes before the wishes."""
     request, own, claim = subject.request, subject.known.registration, subject.claims.acr
     demands = (*((claim.values,) if claim.essential and claim.values else ()), *(((own.require_acr,),) if own.require_acr else ()))

@@ -40,8 +40,11 @@ def with_certificates(told: dict[str, Any], methods: Sequence[str], base_url: st
     return {**told, **lists, **bound, **({"mtls_endpoint_aliases": aliases} if base_url else {})}
 
 
-def document(issuer: str, grants: Collection[str], systems: Collection[str], *, registration: bool) -> dict[str, Any]:
-    """The metadata of this issuer; `systems` are the codes of the business systems, `registration`: clients may register themselves."""
+def document(issuer: str, grants: Collection[str], systems: Collection[str], *, registration: bool, ekey: bool = False) -> dict[str, Any]:
+    """The metadata of this issuer; `systems` are the codes of the business systems.
+
+    `registration`: clients may register themselves; `ekey`: e-keys are accepted.
+    """
     return {
         "issuer": issuer,
         **{name: issuer + path for name, path in ENDPOINTS.items()},
@@ -52,7 +55,7 @@ def document(issuer: str, grants: Collection[str], systems: Collection[str], *, 
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(grants),
         "subject_types_supported": ["public", "pairwise"],
-        "acr_values_supported": [level.acr for level in acr.LEVELS],
+        "acr_values_supported": acr.offered(ekey=ekey),
         "id_token_signing_alg_values_supported": sorted(ALGORITHMS, reverse=True),
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(ASSERTION_ALGORITHMS),

@@ -6,12 +6,12 @@ from sqlalchemy import ColumnElement, delete, select, update
 
 from idp.audit import catalogue as audit
 from idp.db import session as db_session
-from idp.oidc import backchannel
+from idp.oidc import acr, backchannel
 from idp.oidc.models import Grant
 from idp.sessions.models import Session
 
 # A grant that ends alone for one of these is told to its client: nothing else would tell that the person is to be signed out there.
-TOLD = frozenset({"licence_gone", "consent_withdrawn"})
+TOLD = frozenset({"licence_gone", "consent_withdrawn", "key_withdrawn"})
 _WHAT = (Grant.id, Grant.account_id, Grant.client_id, Grant.sid)
 
 
@@ -47,6 +47,12 @@ def on_session_end(row: Session, now: datetime) -> None:
     reason = db_session.scalar(select(Session.end_reason).where(Session.id == row.id))
     _end(Grant.session_id == row.id, reason=reason or "session_ended", now=now)
     backchannel.session_over(row.id, row.account_id, now)
+
+
+def on_key_lost(session_id: int, now: datetime) -> None:
+    """The hook for the commit in which a session loses its e-key: what was granted on the key ends (protocol.md)."""
+    resting = [level.acr for level in acr.LEVELS if "ekey" in level.factors]
+    _end(Grant.session_id == session_id, Grant.acr.in_(resting), reason="key_withdrawn", now=now)
 
 
 def sweep(now: datetime) -> None:

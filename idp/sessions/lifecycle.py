@@ -20,27 +20,37 @@ KEPT = timedelta(days=1)
 OnEnd = Callable[[Session, datetime], None]
 
 
-def start(account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int) -> tuple[Session, str]:
+def start(
+    account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int, ekey_serial: str | None = None
+) -> tuple[Session, str]:
     """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret."""
     secret = opaque_tokens.make()
     times = {f"{factor}_at": at for factor, at in factors.items()}
     end = now + timedelta(seconds=absolute_seconds)
     digest = opaque_tokens.digest(secret)
-    row = Session(account_id=account_id, epoch=epoch, secret_digest=digest, started_at=now, used_at=now, absolute_end=end, **times)
+    mine = {"account_id": account_id, "epoch": epoch, "secret_digest": digest, "ekey_serial": ekey_serial}
+    row = Session(**mine, started_at=now, used_at=now, absolute_end=end, **times)
     db_session.add(row)
     db_session.flush()
     audit.session_started(now, account_id=account_id, session_id=row.id, amr=sorted(factors))
     return row, secret
 
 
-def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime) -> str:
+def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime, ekey_serial: str | None = None) -> str:
     """The same account again in the same browser: the record stays, factors and the cookie's secret are new."""
     secret = opaque_tokens.make()
     row.secret_digest, row.epoch, row.used_at = opaque_tokens.digest(secret), epoch, now
     for factor, at in factors.items():
         setattr(row, f"{factor}_at", at)
+    if "ekey" in factors:
+        row.ekey_serial = ekey_serial
     audit.session_started(now, account_id=row.account_id, session_id=row.id, amr=sorted(factors))
     return secret
+
+
+def lose_key(row: Session) -> None:
+    """The e-key behind this session counts no more: it is what the other factors make it (protocol.md, key withdrawn)."""
+    row.ekey_at = row.ekey_serial = None
 
 
 def unended(secret: str) -> Session | None:

@@ -34,7 +34,7 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
     if not flow.hold(row, lambda held, at: flow.next_step(steps, held, at) is None, now):
         return "not_yet"
     account = _usable(row)
-    if account is None:
+    if account is None or _lost_its_session(row, present_id, now):
         return "stale"
     flow.complete(row, now)
     return Signed(_session(row, account, present_id, absolute_seconds, now, on_end))
@@ -47,13 +47,27 @@ def _usable(row: SignInTransaction) -> Account | None:
     return account if active and account.epoch == row.facts["epoch"] else None
 
 
+def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datetime) -> bool:
+    """A step-up adds to one session and gives nobody another one."""
+    if "session" not in row.facts:
+        return False
+    present = session.get(Session, present_id, populate_existing=True, with_for_update=True) if present_id == row.facts["session"] else None
+    return present is None or present.ended_at is not None or now >= present.absolute_end
+
+
+def _factors(row: SignInTransaction) -> dict[str, datetime]:
+    """What was proven in this transaction."""
+    names = ("ekey",) if "session" in row.facts else ("password", "ekey")
+    return {name: datetime.fromisoformat(row.facts[f"{name}_at"]) for name in names if f"{name}_at" in row.facts}
+
+
 def _session(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str:
     """The same account in this browser keeps its session record, also after an idle end; another account ends it first (protocol.md, Session)."""
-    factors = {"password": datetime.fromisoformat(row.facts["password_at"])}
+    factors, serial = _factors(row), row.facts.get("ekey_serial")
     present = session.get(Session, present_id) if present_id is not None else None
     if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
-        return lifecycle.renew(present, account.epoch, factors, now)
+        return lifecycle.renew(present, account.epoch, factors, now, serial)
     if present is not None:
         lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
-    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds)
+    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds, serial)
     return secret

@@ -39,24 +39,51 @@ class Caller:
     form_action: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class SignedIn:
+    """Whose session is to be stepped up, and when its password was right."""
+
+    account_id: int
+    epoch: int
+    session_id: int
+    password_at: datetime
+
+
 # how long a double submit may come after the first
 REPEAT = timedelta(seconds=60)
 # what `opaque_tokens.make` makes; anything else is not worth a query
+# facts that a sign-in keeps when it is made anew
+KEPT_FACTS = ("ekey",)
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
-def begin(browser: str, caller: Caller, now: datetime, life_seconds: int, over: SignInTransaction | None = None) -> str:
+def begin(browser: str, caller: Caller, now: datetime, life_seconds: int, over: SignInTransaction | None = None, ekey: str = "") -> str:
     """Open a transaction for this browser (its secret id); returns the transaction's id. Always asks for every factor anew.
 
-    `over`: one of its own that waits for a password and is written over (`room.claim`).
+    `over`: one of its own that waits for a password and is written over (`room.claim`). `ekey`: "must" if the caller takes nobody without an
+    e-key, "wish" if it would rather have one.
     """
     life = timedelta(seconds=life_seconds)
     if over is None:
-        return _add(browser, caller, now, life).id
+        return _add(browser, caller, now, life, **({"ekey": ekey} if ekey else {})).id
     for name, value in asdict(caller).items():
         setattr(over, name, value)
     over.browser_digest, over.created_at, over.expires_at = opaque_tokens.digest(browser), now, now + life
+    record(over, ekey=ekey)
     return over.id
+
+
+def begin_step_up(browser: str, caller: Caller, signed_in: SignedIn, now: datetime, life_seconds: int, over: SignInTransaction | None = None) -> str:
+    """Open one for who is signed in already and lacks the e-key alone. It ends with that very session: nobody signs in by it.
+
+    `over` makes room for it.
+    """
+    if over is not None:
+        session.delete(over)
+    facts = {"epoch": signed_in.epoch, "password_at": signed_in.password_at.isoformat(), "session": signed_in.session_id}
+    row = _add(browser, caller, now, timedelta(seconds=life_seconds), ekey="must", **facts)
+    row.account_id = signed_in.account_id
+    return row.id
 
 
 def oldest_waiting(browsers: Collection[str], now: datetime) -> SignInTransaction | None:
@@ -109,7 +136,8 @@ def again(row: SignInTransaction, browser: str, now: datetime) -> SignInTransact
     at, spared = row.facts.get("password_at"), row.facts.get("captcha")
     soon = at is not None and now - datetime.fromisoformat(at) < REPEAT
     record(row, captcha=None)
-    return _add(browser, caller, now, row.expires_at - row.created_at, **({"spared": spared} if soon and spared else {}))
+    kept = {name: row.facts[name] for name in KEPT_FACTS if name in row.facts}
+    return _add(browser, caller, now, row.expires_at - row.created_at, **kept, **({"spared": spared} if soon and spared else {}))
 
 
 def hold(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> bool:

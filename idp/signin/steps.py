@@ -23,3 +23,8 @@ def change_needed(row: SignInTransaction, _now: datetime) -> bool:
 def contacts_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When nobody has proven or given a contact yet (R29, D21)."""
     return bool(row.facts.get("contacts_due"))
+
+
+def ekey_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When the caller demands the e-key or the person wants to use it, until it was right or, where it is not demanded, skipped."""
+    return "ekey_at" not in row.facts and (row.facts.get("ekey") == "must" or bool(row.facts.get("ekey_wanted")))

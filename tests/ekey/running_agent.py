@@ -78,12 +78,11 @@ class Page:
 
 
 @contextmanager
-def agent(readers: Readers, person: Person | None = None) -> Iterator[Page]:
-    """The agent on a free port, serving two origins."""
+def agent(readers: Readers, person: Person | None = None, origins: frozenset[str] = frozenset({ORIGIN, OTHER_ORIGIN})) -> Iterator[Page]:
+    """The agent on a free port, serving these origins."""
     person = person or Person()
     prompt = CallablePrompt(person.give, lambda _: person.uses_last_try)
     events, stop = Events(readers), threading.Event()
-    origins = frozenset({ORIGIN, OTHER_ORIGIN})
     server = make_server(0, lambda port: Parts(Guard(port, origins), Authentication(readers, prompt), events))
     start(server, events, stop)
     try:

@@ -5,27 +5,23 @@ read → CHECKS → decide → code. Before client and redirect URI are proven a
 
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 from flask import redirect, render_template, request, url_for
-from flask_babel import get_locale
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import RequestBroken
-from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, logos, pending, pushed_requests, request_objects, subjects
+from idp.oidc import authorization, authorization_request, checks, consents, forms, hints, pending, pushed_requests, request_objects, subjects
 from idp.oidc.authorization_request import AuthorizationRequest
 from idp.oidc.clients import Client
-from idp.oidc.endpoints import answers, body
+from idp.oidc.endpoints import answers, body, leading
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.sessions.models import Session
-from idp.signin import browser, flow
+from idp.signin import browser
 
 Answer = BaseResponse | str | tuple[str, int]
-SIGNIN_HINT_CHARACTERS = 160
-HOST_CHARACTERS = 300
 # RFC 9126 §7.3; its client and redirect URI are proven, so the client hears it
 ANSWERED = checks.Fault("invalid_request_uri", "answered")
 TOO_LATE = checks.Fault("invalid_request_uri", "expired")
@@ -187,7 +183,9 @@ def proceed(arrived: Arrival, *, consented: bool = False) -> Answer:
         return refuse(subject, meant, arrived.request_id)
     who = person(subject.known)
     agreed = _agreed(who, subject.known) if who is not None else consents.NOTHING
-    situation = authorization.Situation(who, arrived.since, not arrived.request_id, meant, consented, web.today(), agreed)
+    situation = authorization.Situation(
+        who, arrived.since, not arrived.request_id, meant, consented, web.today(), agreed, web.runtime().settings.ekey_on
+    )
     decision = authorization.decide(subject, situation)
     if isinstance(decision, checks.Fault):
         return refuse(subject, decision, arrived.request_id)
@@ -221,8 +219,8 @@ def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.A
 
 def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
     """Pages need a stored request: what they post or lead to is named by its id."""
-    if isinstance(decision, authorization.SignIn):
-        return _sign_in(arrived)
+    if isinstance(decision, authorization.SignIn | authorization.StepUp):
+        return _sign_in(arrived, step_up=isinstance(decision, authorization.StepUp))
     if not arrived.request_id:
         with transaction():
             browser.claim_room()
@@ -233,7 +231,7 @@ def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
         return redirect(url_for("oidc.consent", request_id=arrived.request_id), 303)
     allow_return(arrived.subject)
     reasons = decision.reasons if isinstance(decision, authorization.NoRight) else ()
-    return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=name_of(arrived.subject), reasons=reasons), 403
+    return render_template("oidc/no_right.html", request_id=arrived.request_id, client_name=leading.name_of(arrived.subject), reasons=reasons), 403
 
 
 def _client_gone() -> Answer:
@@ -253,8 +251,8 @@ def _kept(arrived: Arrival, bound_to: str) -> str | None:
     return pending.store(subject.request, bound_to, arrived.since, now, subject.pushed, signed=subject.signed)
 
 
-def _sign_in(arrived: Arrival) -> Answer:
-    settings, own = web.runtime().settings, arrived.subject.known.registration
+def _sign_in(arrived: Arrival, *, step_up: bool = False) -> Answer:
+    """To the pages of the sign-in; `step_up`: whoever is signed in stays so and only shows the e-key."""
     with transaction():
         over = browser.claim_room(sign_in=True)
         if over is not None and not arrived.request_id:
@@ -262,18 +260,8 @@ def _sign_in(arrived: Arrival) -> Answer:
         request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
-        caller = flow.Caller(
-            return_to=url_for("oidc.resume", request_id=request_id),
-            cancel_to=url_for("oidc.cancelled", request_id=request_id),
-            client_name=name_of(arrived.subject),
-            client_host="" if own.first_party else host_of(arrived.subject),
-            policy_uri=own.policy_uri or "",
-            tos_uri=own.tos_uri or "",
-            logo=logos.address(own),
-            login_hint=arrived.subject.request.get("login_hint")[:SIGNIN_HINT_CHARACTERS],
-            form_action=[web.origin_of(arrived.subject.request.redirect_uri), *own.form_action_origins],
-        )
-        transaction_id = flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds, over)
+        who = person(arrived.subject.known) if step_up else None
+        transaction_id = leading.begin(arrived.subject, request_id, who, over)
     # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
     return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=_wish(arrived)), 303)
 
@@ -281,17 +269,6 @@ def _sign_in(arrived: Arrival) -> Answer:
 def _wish(arrived: Arrival) -> str | None:
     """The languages wished for: what the request says when it comes in, by whichever way; afterwards what our own address says."""
     return (request.args.get("ui_locales") if arrived.request_id else arrived.subject.request.get("ui_locales")) or None
-
-
-def name_of(subject: checks.Subject) -> str:
-    """The client's name in the language of the page."""
-    return subject.known.registration.name("en" if str(get_locale()) == "en" else "zh-CN")
-
-
-def host_of(subject: checks.Subject) -> str:
-    """Where its answers go: the host (IDN: punycode, nothing else can be registered) and port, or the scheme of an application of its own."""
-    parts = urlsplit(subject.request.redirect_uri)
-    return (parts.netloc or f"{parts.scheme}:")[:HOST_CHARACTERS]
 
 
 def allow_return(subject: checks.Subject) -> None:

@@ -14,8 +14,9 @@ from idp.entitlements.models import BusinessSystem
 from idp.errors import RequestBroken
 from idp.oidc import authorization, claims, logos, scopes
 from idp.oidc.checks import Fault
-from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, host_of, name_of, person, proceed, recall, refuse
+from idp.oidc.endpoints.authorize import Answer, Arrival, allow_return, person, proceed, recall, refuse
 from idp.oidc.endpoints.blueprint import blueprint
+from idp.oidc.endpoints.leading import host_of, name_of
 
 
 def _asked(arrived: Arrival, who: authorization.Person | None) -> authorization.Allowed | None:

@@ -9,9 +9,10 @@ from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal, RequestBroken
 from idp.oidc import authorization, checks, devices, logos, scopes
-from idp.oidc.endpoints.authorize import Answer, Arrival, name_of, person
+from idp.oidc.endpoints.authorize import Answer, Arrival, person
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.endpoints.consent import names, seal, words
+from idp.oidc.endpoints.leading import name_of
 from idp.oidc.registration import DEVICE_CODE
 
 

@@ -20,7 +20,7 @@ def _build() -> dict[str, Any]:
     systems = session.scalars(select(BusinessSystem.code).order_by(BusinessSystem.position)).all()
     settings = web.runtime().settings
     offered = grants(device=settings.device_grant == "on")
-    told = metadata.document(settings.issuer, offered, systems, registration=settings.client_registration == "on")
+    told = metadata.document(settings.issuer, offered, systems, registration=settings.client_registration == "on", ekey=settings.ekey_on)
     methods = certificates.methods(settings)
     return metadata.with_certificates(told, methods, settings.mtls_base_url) if methods else told
 

@@ -75,12 +75,14 @@ def lead_on(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
         return finished(row)
     step = _current(row)
     if step:
-        return redirect(url_for(f"signin.{step}", transaction_id=row.id), 303)
+        return redirect(f"/signin/{row.id}/{step}", 303)
     return _finish(row)
 
 
 def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     now, runtime = web.now(), web.runtime()
+    if not _may_finish(row):
+        return expired(row)
     # somebody may have planted a device cookie: one that has never signed in is not kept
     device = _device() if lockout.knows(browser.device_digest()) else opaque_tokens.make()
     present = unended()
@@ -92,6 +94,12 @@ def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     if outcome == "not_yet":
         return redirect(url_for("signin.continue_", transaction_id=row.id), 303)
     return _back(row, outcome.secret, device) if isinstance(outcome, finish.Signed) else expired(row)
+
+
+def _may_finish(row: SignInTransaction) -> bool:
+    """A step-up only ends in the session that it began in, while somebody is signed in by it."""
+    present = web.principal()
+    return "session" not in row.facts or (present is not None and present.session_id == row.facts["session"])
 
 
 def _remember(row: SignInTransaction, device: str) -> None:

@@ -36,7 +36,10 @@ def _page(row: SignInTransaction, name: str, errors: list[Refusal], status: int 
     if attempt.asks_captcha(row, web.caller_network(), runtime.settings, now) or any(error.field == "captcha" for error in errors):
         with transaction():
             shown = Shown(captcha.new(row.id, runtime.secret, now, runtime.settings.captcha_seconds))
-    return render_template("signin/password.html", transaction=row, form={"username": name}, errors=errors, captcha=shown), status
+    if runtime.settings.ekey_on:
+        web.open_to_agent()
+    form = {"username": name, "ekey": request.form.get("ekey") if request.method == "POST" else row.facts.get("ekey")}
+    return render_template("signin/password.html", transaction=row, form=form, errors=errors, captcha=shown), status
 
 
 def _typed() -> Typed:
@@ -83,6 +86,8 @@ def _record(row: SignInTransaction, admitted: Admitted, proofs: list[Proof], typ
         right = attempt.Right(proofs, typed.password, new_hash, web.runtime().secret)
         refusal = attempt.passed(row, admitted, caller, right, settings, web.now())
         if refusal is None:
+            # R18: whoever read or ticked the e-key proves it next
+            flow.record(row, ekey_wanted=settings.ekey_on and request.form.get("ekey") == "use")
             flow.hand_over(row, browser.renew())
     return row, refusal
 

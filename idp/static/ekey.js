@@ -1,0 +1,140 @@
+// Asks the e-key driver of this computer. No words here; they come with the page. The PIN is asked in the driver's own window, never here.
+"use strict";
+
+const page = document.getElementById("ekey-page");
+const returning = document.getElementById("ekey-return");
+
+// --- what is said ---------------------------------------------------------------------------------------------------------------------------
+
+const shownFault = page?.querySelector(".ekey-fault");
+const waiting = page?.querySelector(".ekey-waiting");
+
+const say = (code, tries) => {
+  const words = page.querySelector(`template[data-fault="${CSS.escape(code)}"]`) ?? page.querySelector('template[data-fault="other"]');
+  shownFault.replaceChildren(words.content.cloneNode(true));
+  for (const text of shownFault.querySelectorAll("p")) text.firstChild.textContent = text.firstChild.textContent.replace("{tries}", tries ?? "");
+  shownFault.hidden = false;
+  shownFault.focus();
+};
+
+const busy = (is) => {
+  waiting.hidden = !is;
+  for (const button of page.querySelectorAll("button.ekey-use, button.ekey-form")) button.disabled = is;
+  if (is) shownFault.hidden = true;
+};
+
+// Why the driver could not be reached: Chrome asks for leave to speak to this computer and says under these names what was answered.
+const silence = async () => {
+  for (const name of ["loopback-network", "local-network-access"]) {
+    try {
+      if ((await navigator.permissions.query({ name })).state === "denied") return "blocked";
+    } catch {
+      // this browser knows no such permission
+    }
+  }
+  return "no_agent";
+};
+
+// The driver's answer, or {error} with a code of ours.
+const ask = async (path, body) => {
+  let answer;
+  try {
+    answer = await fetch(page.dataset.agent + path, {
+      method: body ? "POST" : "GET",
+      headers: body ? { "Content-Type": "application/json" } : {},
+      body: body && JSON.stringify(body),
+    });
+  } catch {
+    return { error: await silence() };
+  }
+  return answer.json().catch(() => ({ error: "other" }));
+};
+
+// --- the page of user name and password: the key gives the name -----------------------------------------------------------------------------
+
+const readName = async () => {
+  busy(true);
+  const status = await ask("/v1/status");
+  busy(false);
+  if (status.error || !status.username) return say(status.error ?? "no_card");
+  page.querySelector("[name=username]").value = status.username;
+  page.querySelector("[name=ekey]").checked = true;
+  page.querySelector(".ekey-read").hidden = false;
+  page.querySelector("[name=password]").focus();
+};
+
+// --- the page of the key: PIN and signature -------------------------------------------------------------------------------------------------
+
+const form = page?.querySelector("form");
+const field = (name, of = form) => of.querySelector(`[name=${name}]`);
+
+const challenge = async () => {
+  const sent = new URLSearchParams({ csrf_token: field("csrf_token").value });
+  const answer = await fetch(`${form.getAttribute("action")}/challenge`, { method: "POST", body: sent });
+  // the sign-in is over, or further on: its own pages say so
+  if (answer.redirected || answer.status === 410) return location.reload();
+  return (await answer.json().catch(() => ({}))).nonce;
+};
+
+const sign = async () => {
+  busy(true);
+  const nonce = await challenge();
+  const token = nonce ? await ask("/v1/authenticate", { nonce }) : { error: "other" };
+  if (token.error) {
+    busy(false);
+    return say(token.error, token.tries);
+  }
+  field("nonce").value = nonce;
+  field("token").value = JSON.stringify(token);
+  form.submit();
+};
+
+// The form road: the whole page goes to the driver and comes back, so that no leave is needed. State is what a form may carry.
+const encoded = (nonce) => nonce.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "~");
+const decoded = (text) => text.replaceAll("-", "+").replaceAll("_", "/").replaceAll("~", "=");
+
+const signByForm = async () => {
+  busy(true);
+  const nonce = await challenge();
+  if (!nonce) {
+    busy(false);
+    return say("other");
+  }
+  const road = Object.assign(document.createElement("form"), { method: "post", action: `${page.dataset.agent}/v1/authenticate-form` });
+  for (const [name, value] of Object.entries({ nonce, state: `${page.dataset.signin}.${encoded(nonce)}` })) {
+    road.append(Object.assign(document.createElement("input"), { type: "hidden", name, value }));
+  }
+  document.body.append(road);
+  road.submit();
+  setTimeout(() => busy(false), 3000);
+};
+
+// --- the way back of the form road ----------------------------------------------------------------------------------------------------------
+
+const comeBack = () => {
+  const told = new URLSearchParams(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname); // the token stays in no history
+  const [, signin, nonce] = /^([A-Za-z0-9_-]{43})\.([A-Za-z0-9_~-]{44})$/.exec(told.get("state") ?? "") ?? [];
+  if (!signin) return;
+  const step = `/signin/${signin}/ekey`;
+  if (!told.get("token")) {
+    location.replace(`${step}?${new URLSearchParams({ fault: told.get("error") ?? "other", tries: told.get("tries") ?? "" })}`);
+    return;
+  }
+  returning.action = step;
+  field("nonce", returning).value = decoded(nonce);
+  field("token", returning).value = told.get("token");
+  returning.submit();
+};
+
+const actions = { "button.ekey-name": readName, "button.ekey-use": sign, "button.ekey-form": signByForm };
+for (const [selector, action] of Object.entries(page ? actions : {})) {
+  const button = page.querySelector(selector);
+  if (!button) continue;
+  button.hidden = false;
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    action();
+  });
+}
+if (returning) comeBack();
