@@ -1,4 +1,4 @@
-"""A virtual reader for the tests of a worker, and cards to put in. Fixtures for every folder that imports them."""
+"""A virtual reader for the tests of a worker, and cards to put in. Fixtures of every folder, by tests/conftest.py."""
 
 import os
 from collections.abc import Iterator

@@ -18,6 +18,12 @@ from idp.db import db, upgrade
 from idp.db import session as db_session
 from idp.settings import Settings
 from tests import postgres
+
+# one definition: two would be two readers in a worker
+from tests.cards import cards as cards
+from tests.cards import reader as reader
+from tests.cards import rsa_template as rsa_template
+from tests.cards import running_reader as running_reader
 from tests.chromium import chromium as chromium  # a fixture for every folder
 from tests.fakes import FakeClock, FakeWeb, LetterBox
 

@@ -23,8 +23,6 @@ from idp.sessions.models import Session
 from idp.settings import Settings
 from tests import people
 from tests.cards import PIN, PUK
-from tests.cards import reader as reader
-from tests.cards import running_reader as running_reader
 from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conftest import SECRET
 from tests.ekey.running_agent import Person, agent
