@@ -20,6 +20,7 @@ from tests.virtual_card.test_judges import told
 from virtual_card.card_file import CardFile
 from virtual_card.reader import GET_DATA, SELECT, SIGN, VERIFY, Reader
 
+pytestmark = pytest.mark.slow  # a real daemon notices cards at its own pace
 READERS = PcscReaders()
 MOST_LOOKS = 12
 

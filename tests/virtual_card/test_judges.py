@@ -11,6 +11,7 @@ from tests.cards import PIN, PUK, Cards
 from virtual_card.card_file import CardFile
 from virtual_card.reader import Reader
 
+pytestmark = pytest.mark.slow  # a real daemon notices cards at its own pace
 KINDS = ["rsa2048", "p256", "p384"]
 
 
