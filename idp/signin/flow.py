@@ -51,9 +51,9 @@ class SignedIn:
 
 # how long a double submit may come after the first
 REPEAT = timedelta(seconds=60)
-# what `opaque_tokens.make` makes; anything else is not worth a query
 # facts that a sign-in keeps when it is made anew
 KEPT_FACTS = ("ekey",)
+# what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
