@@ -6,30 +6,45 @@ from datetime import datetime
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
-from idp.accounts import credentials, lockout
+from idp.accounts import credentials, lockout, roles
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
-from idp.ekey import chain, challenges, revocation_cache, sm2, withdrawal
+from idp.ekey import chain, challenges, driver_files, revocation_cache, sm2, withdrawal
 from idp.ekey import views as ekey_views
 from idp.messages import absent, console, smtp
+from idp.officers import views as officer_views
+from idp.officers.nav import Link
 from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
 from idp.oidc.keys import KeyRing
+from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
+from idp.second_person import rules as second_person
+from idp.second_person import views as second_person_views
+from idp.second_person.rules import Act
 from idp.sessions import cookie, lifecycle
+from idp.sessions.models import Session
 from idp.settings import Settings, load, master_secret
 from idp.signin import closing, flow, notices, steps
 from idp.signin import views as signin_views
 from idp.signin.flow import Step
 from idp.signin.views import entry
 
-BLUEPRINTS: tuple[Blueprint, ...] = (signin_views.bp, ekey_views.bp, captcha_views.pages, portal_views.pages, oidc_endpoints.blueprint)
+BLUEPRINTS: tuple[Blueprint, ...] = (
+    signin_views.bp,
+    ekey_views.bp,
+    captcha_views.pages,
+    portal_views.pages,
+    oidc_endpoints.blueprint,
+    second_person_views.bp,
+    officer_views.bp,
+)
 
 # The order of the sign-in; the hub takes the first that is still needed.
 STEPS = (
@@ -38,6 +53,15 @@ STEPS = (
     Step("ekey", steps.ekey_needed),
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
+)
+
+# What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
+ACTS: dict[str, Act] = {}
+
+# The officers' pages in their order; a link without roles is every officer's. The words: officers.nav.<label>, officers.text.<label>.
+NAV = (
+    Link("start", "officers.start", frozenset(), ""),
+    Link("requests", "second_person.listing", frozenset(), "requests"),
 )
 
 
@@ -77,6 +101,7 @@ JOBS = (
     limits.sweep,
     flow.sweep,
     captcha.sweep,
+    codes.sweep,
     pending.sweep,
     devices.sweep,
     pushed_requests.sweep,
@@ -89,6 +114,7 @@ JOBS = (
     end_closed_sessions,
     challenges.sweep,
     revocation_cache.sweep,
+    second_person.expire,
     ask_for_revocation_lists,
 )
 
@@ -97,6 +123,7 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
     """Outbox kind → what delivers it."""
     trust, crl_urls = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file), settings.ekey_crl_urls
     return {
+        delivery.CODE: delivery.deliver(adapters, secret),
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
@@ -120,13 +147,24 @@ def load_principal() -> web.Principal | None:
     if found is None:
         return None
     account = db.session.get(Account, found.account_id)
-    if account is None or account.epoch != found.epoch or account.status != "active" or account.enterprise.status != "active":
+    if account is None or account.epoch != found.epoch or account.closed is not None:
         return None
     # R77: pages of a person are activity; protocol endpoints decide for themselves
-    if web.declared_here() == "person" and lifecycle.touch_due(found, now):
+    if web.declared_here() in ("person", "officer") and lifecycle.touch_due(found, now):
         with db.transaction():
             lifecycle.touch(found.id, now)
     return web.Principal(account.id, found.id)
+
+
+def proven_twice(present: web.Principal) -> bool:
+    """R90: whether the session rests on a TOTP or an e-key beside the password."""
+    found = db.session.get(Session, present.session_id)
+    return found is not None and (found.totp_at is not None or found.ekey_at is not None)
+
+
+def step_up(_present: web.Principal, _path: str) -> str | None:
+    """A sign-in step that adds the factor which the session lacks."""
+    return None
 
 
 HOOKS = web.Hooks(
@@ -135,6 +173,11 @@ HOOKS = web.Hooks(
     session_ended=oidc_revocation.on_session_end,
     key_lost=oidc_revocation.on_key_lost,
     steps=STEPS,
+    officer_roles=lambda present: roles.held(present.account_id),
+    proven_twice=proven_twice,
+    step_up=step_up,
+    acts=ACTS,
+    officer_nav=NAV,
 )
 
 
@@ -149,6 +192,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     settings = settings or load()
     secret = master_secret(settings)
     sm2.self_test()
+    driver_files.load(settings.ekey_drivers_file, settings.ekey_drivers_folder)
     app = Flask("idp")
     app.extensions["idp"] = web.Runtime(settings, adapters or adapters_for(settings), secret, HOOKS)
     db.init_app(app, settings)

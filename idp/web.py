@@ -1,27 +1,27 @@
 """What every request passes: trusted proxy, host check, access declaration, CSRF, headers, error pages.
 
-A view declares who may come in (`@access.anyone`, `@access.person`, `@access.protocol`, `@access.asset`); a view without a declaration
-answers 500 in tests and never ships (tests/test_architecture.py walks the routes).
+A view declares who may come in (`@web.access.…`, see access.py); a view without a declaration answers 500 in tests and never ships
+(tests/test_architecture.py walks the routes).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, current_app, g, redirect, render_template, request
 from flask_wtf.csrf import CSRFError, CSRFProtect
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import opaque_tokens
+from idp.access import access as access
 from idp.adapters import BEIJING, Adapters
 from idp.errors import RequestBroken
 from idp.proxy import TrustedProxy, network_of
 from idp.settings import Settings
 
-View = TypeVar("View", bound=Callable[..., Any])
 MAX_BODY_BYTES = 256 * 1024
 MAX_URL_CHARACTERS = 32 * 1024
 MAX_RETURN_CHARACTERS = 500
@@ -34,7 +34,9 @@ class Hooks:
 
     `load_principal` reads who is signed in · `signin_path(path)` opens a sign-in that comes back to `path` · `session_ended(session, now)` runs
     in the commit that ends a session · `key_lost(session_id, now)` runs in the commit that takes the e-key from a session · `steps` is the order of
-    the sign-in.
+    the sign-in · `officer_roles` reads which roles a person holds · `proven_twice` whether the session rests on more than a password ·
+    `step_up(principal, path)` opens the proof of another factor that comes back to `path`, None where the person has none · `acts` is what a second
+    person confirms, by kind · `officer_nav` are the officers' pages.
     """
 
     load_principal: Callable[[], "Principal | None"]
@@ -42,6 +44,11 @@ class Hooks:
     session_ended: Callable[[Any, datetime], None]
     key_lost: Callable[[int, datetime], None]
     steps: tuple[Any, ...]
+    officer_roles: Callable[["Principal"], frozenset[str]]
+    proven_twice: Callable[["Principal"], bool]
+    step_up: Callable[["Principal", str], str | None]
+    acts: Mapping[str, Any]
+    officer_nav: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -80,33 +87,6 @@ class Principal:
     session_id: int
 
 
-class Access:
-    """Decorators by which a view declares who may come in; outermost under the route."""
-
-    def _declare(self, kind: str, view: View) -> View:
-        view.__dict__["access"] = kind
-        return view
-
-    def anyone(self, view: View) -> View:
-        """A page for everybody; its forms carry a CSRF token."""
-        return self._declare("anyone", view)
-
-    def person(self, view: View) -> View:
-        """Only with a live session; others are led to sign-in and back."""
-        return self._declare("person", view)
-
-    def protocol(self, view: View) -> View:
-        """An OAuth endpoint: authenticates its callers itself, no CSRF token."""
-        return self._declare("protocol", view)
-
-    def asset(self, view: View) -> View:
-        """Public bytes without a person in them: no cookie, no page, may be cached."""
-        return self._declare("asset", view)
-
-
-access = Access()
-
-
 def principal() -> Principal | None:
     """Who is signed in, if anybody; loaded once a request."""
     if "principal" not in g:
@@ -115,11 +95,19 @@ def principal() -> Principal | None:
 
 
 def signed_in() -> Principal:
-    """The person of a view that declared `@access.person`."""
+    """The person of a view that declared `@access.person` or `@access.officer(…)`."""
     found = principal()
     if found is None:
         raise RequestBroken("signin_needed", 401)
     return found
+
+
+def officer_roles() -> frozenset[str]:
+    """The roles that whoever is signed in holds, as they are now; loaded once a request."""
+    if "officer_roles" not in g:
+        present = principal()
+        g.officer_roles = runtime().hooks.officer_roles(present) if present is not None else frozenset()
+    return cast("frozenset[str]", g.officer_roles)
 
 
 def declared(app: Flask, endpoint: str | None) -> str | None:
@@ -143,12 +131,26 @@ def _guard() -> BaseResponse | None:
     kind = declared(current_app, request.endpoint)
     if kind is None:
         raise RuntimeError(f"{request.endpoint} declares no access")
-    if kind in ("anyone", "person") and request.method not in ("GET", "HEAD", "OPTIONS"):
+    if kind in ("anyone", "person", "officer") and request.method not in ("GET", "HEAD", "OPTIONS"):
         _same_origin()
         csrf.protect()
-    if kind == "person" and principal() is None:
+    if kind in ("person", "officer") and principal() is None:
         return redirect(runtime().hooks.signin_path(_here() if request.method == "GET" else "/"), 303)
-    return None
+    return _guard_officers() if kind == "officer" else None
+
+
+def _guard_officers() -> BaseResponse | None:
+    """R90: the role first, so that nobody else learns of the page; then the second factor."""
+    wanted: frozenset[str] = current_app.view_functions[request.endpoint or ""].__dict__["roles"]
+    if not (officer_roles() & wanted if wanted else officer_roles()):
+        raise NotFound
+    hooks, present = runtime().hooks, signed_in()
+    if hooks.proven_twice(present):
+        return None
+    path = hooks.step_up(present, _here() if request.method == "GET" else "/officers")
+    if path is None:
+        raise RequestBroken("second_factor", 403)
+    return redirect(path, 303)
 
 
 def _here() -> str:

@@ -13,7 +13,8 @@ from idp.key_register.models import EKey
 class Account(Base):
     """One person's account (D10). `sub` is random and never reused (D11); `epoch` grows with whatever must end every grant.
 
-    `user_class` 1–4 as in R17 and R56 · `status` active | disabled · `password_hash` the platform password (argon2id), None until it is set ·
+    `user_class` 1–4 as in R17 and R56, 0 for an officer, who belongs to no enterprise and none of the four (R90) · `status` active | disabled ·
+    `password_hash` the platform password (argon2id), None until it is set ·
     `contacts_given_at` when the person confirmed contacts, `contacts_put_off_at` when they first put that off (R57).
     """
 
@@ -21,7 +22,7 @@ class Account(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sub: Mapped[str] = mapped_column(String(64), unique=True)
-    enterprise_id: Mapped[int] = mapped_column(ForeignKey("enterprises.id"), index=True)
+    enterprise_id: Mapped[int | None] = mapped_column(ForeignKey("enterprises.id"), index=True)
     user_class: Mapped[int]
     status: Mapped[str] = mapped_column(String(16), default="active")
     display_name: Mapped[str] = mapped_column(String(100), default="")
@@ -38,7 +39,7 @@ class Account(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
-    enterprise: Mapped[Enterprise] = relationship()
+    enterprise: Mapped[Enterprise | None] = relationship()
     names: Mapped[list["AccountName"]] = relationship(cascade="all, delete-orphan", order_by="AccountName.id")
     keys: Mapped[list["AccountKey"]] = relationship(cascade="all, delete-orphan", order_by="AccountKey.serial")
 
@@ -46,6 +47,13 @@ class Account(Base):
     def canonical_name(self) -> str:
         """The name that pages show and the key page fills in."""
         return next((name.name for name in self.names if name.canonical), "")
+
+    @property
+    def closed(self) -> str | None:
+        """Why it may not be signed in (D15): account_disabled | enterprise_cancelled; None = it may. An officer has no enterprise that could end."""
+        if self.status != "active":
+            return "account_disabled"
+        return "enterprise_cancelled" if self.enterprise is not None and self.enterprise.status != "active" else None
 
 
 class AccountName(Base):
@@ -96,6 +104,25 @@ class FormerPassword(Base):
     enabled: Mapped[bool] = mapped_column(default=True)
 
 
+class InitialPassword(Base):
+    """What opens a new account until it has a password of its own (R88): a letter's (`password_hash`, argon2id) or an activation code's digest.
+
+    `serial`: the key it came with. `expires_at` is None while the letter is announced and not fetched yet; `letter_digest`: of its one-time
+    address, for the officer `letter_for`, until `letter_until`.
+    """
+
+    __tablename__ = "initial_passwords"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    serial: Mapped[str] = mapped_column(ForeignKey(EKey.serial))
+    password_hash: Mapped[str | None] = mapped_column(String(200))
+    activation_digest: Mapped[str | None] = mapped_column(String(64))
+    expires_at: Mapped[datetime | None]
+    letter_digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    letter_for: Mapped[int | None]
+    letter_until: Mapped[datetime | None]
+
+
 class ImportedContact(Base):
     """A contact (`kind` mobile | email) that an old system had for a row of this account, unproven (R59, R63); `enabled` as the row is."""
 
@@ -140,3 +167,15 @@ class KnownDevice(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
     device_digest: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     seen_at: Mapped[datetime]
+
+
+class AccountRole(Base):
+    """A role of an officer (R90), for one region of `offices.csv` or, with "", for all. `granted_by`: the operator at the command line."""
+
+    __tablename__ = "account_roles"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(24), primary_key=True)
+    region: Mapped[str] = mapped_column(String(12), primary_key=True, default="")
+    since: Mapped[datetime]
+    granted_by: Mapped[str] = mapped_column(String(64))

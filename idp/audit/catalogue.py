@@ -63,6 +63,36 @@ def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
     _write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
 
 
+def totp_switched_on(now: datetime, *, account_id: int) -> None:
+    """An authenticator app was confirmed; from now on sign-ins ask for its code."""
+    _write("account.totp.on", now, account_id=account_id)
+
+
+def totp_switched_off(now: datetime, *, account_id: int) -> None:
+    """The authenticator app and the recovery codes were dropped."""
+    _write("account.totp.off", now, account_id=account_id)
+
+
+def totp_refused(now: datetime, *, account_id: int, reason: str) -> None:
+    """A code of an authenticator app or a recovery code was refused (totp_wrong, recovery_wrong, too_many)."""
+    _write("account.totp.refused", now, account_id=account_id, detail={"reason": reason})
+
+
+def recovery_codes_made(now: datetime, *, account_id: int) -> None:
+    """New recovery codes were shown; those before count no more."""
+    _write("account.recovery_codes.made", now, account_id=account_id)
+
+
+def recovery_code_used(now: datetime, *, account_id: int) -> None:
+    """A recovery code stood in for the authenticator app."""
+    _write("account.recovery_codes.used", now, account_id=account_id)
+
+
+def contact_proven(now: datetime, *, account_id: int, kind: str) -> None:
+    """The person typed the code that went to their mobile number or e-mail (`kind`)."""
+    _write("account.contact.proven", now, account_id=account_id, detail={"kind": kind})
+
+
 def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
     """A message or notice could not be delivered in all its tries."""
     _write("outbox.given_up", now, detail={"kind": kind, "item": item})
@@ -81,6 +111,16 @@ def ekey_bound(now: datetime, *, account_id: int, serial: str) -> None:
     _write("ekey.bound", now, account_id=account_id, detail={"serial": serial})
 
 
+def ekey_reported(now: datetime, *, account_id: int | None, serial: str, word: str, how: str, number: str) -> None:
+    """The platform's own word on a key (damaged, lost, withdrawn, replaced); `number` of the receipt."""
+    _write("ekey.reported", now, account_id=account_id, detail={"serial": serial, "word": word, "how": how, "number": number})
+
+
+def ekey_repaired(now: datetime, *, account_id: int | None, serial: str) -> None:
+    """An officer took the report of a damaged key back."""
+    _write("ekey.repaired", now, account_id=account_id, detail={"serial": serial})
+
+
 def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -> None:
     """A key was withdrawn or died, and a session that rested on it fell back to the password."""
     _write("ekey.lost", now, account_id=account_id, detail={"session": session_id, "serial": serial})
@@ -89,6 +129,72 @@ def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -
 def ekey_crl_refused(now: datetime, *, reason: str) -> None:
     """A revocation list was fetched that does not count (rolled_back, crl_stale, crl_signature, …); the one before it stays."""
     _write("ekey.crl.refused", now, detail={"reason": reason})
+
+
+# --- officers -------------------------------------------------------------------------------------------------------------------------------
+
+
+def role_given(now: datetime, *, account_id: int, role: str, region: str) -> None:
+    """An officer was given a role; `region` "" = everywhere."""
+    _write("officer.role.given", now, account_id=account_id, detail={"role": role, "region": region})
+
+
+def role_taken(now: datetime, *, account_id: int, role: str) -> None:
+    """A role was taken from an officer, in every region."""
+    _write("officer.role.taken", now, account_id=account_id, detail={"role": role})
+
+
+def officer_link_made(now: datetime, *, account_id: int) -> None:
+    """A one-time enrolment link was printed for an officer; the ones before it are dead."""
+    _write("officer.link.made", now, account_id=account_id)
+
+
+def officer_enrolled(now: datetime, *, account_id: int) -> None:
+    """An officer used the link: password and second factor are set."""
+    _write("officer.enrolled", now, account_id=account_id)
+
+
+def request_filed(now: datetime, *, account_id: int, request: int, kind: str) -> None:
+    """An officer filed what another must confirm (R90)."""
+    _write("request.filed", now, account_id=account_id, detail={"request": request, "kind": kind})
+
+
+def request_confirmed(now: datetime, *, account_id: int, request: int, kind: str) -> None:
+    """A second officer confirmed it, and it was done."""
+    _write("request.confirmed", now, account_id=account_id, detail={"request": request, "kind": kind})
+
+
+def request_failed(now: datetime, *, account_id: int, request: int, kind: str, reason: str) -> None:
+    """A second officer confirmed it, but it could not be done any more."""
+    _write("request.failed", now, account_id=account_id, detail={"request": request, "kind": kind, "reason": reason})
+
+
+def request_refused(now: datetime, *, account_id: int, request: int, kind: str) -> None:
+    """An officer refused it, or whoever filed it took it back."""
+    _write("request.refused", now, account_id=account_id, detail={"request": request, "kind": kind})
+
+
+def request_expired(now: datetime, *, request: int, kind: str) -> None:
+    """Nobody confirmed it in time."""
+    _write("request.expired", now, detail={"request": request, "kind": kind})
+
+
+# --- one-time codes -------------------------------------------------------------------------------------------------------------------------
+
+
+def code_sent(now: datetime, *, account_id: int | None, purpose: str, channel: str) -> None:
+    """A one-time code was put on its way; `channel` mobile or email."""
+    _write("code.sent", now, account_id=account_id, detail={"purpose": purpose, "channel": channel})
+
+
+def code_accepted(now: datetime, *, account_id: int | None, purpose: str) -> None:
+    """A one-time code was typed rightly, and is used up."""
+    _write("code.accepted", now, account_id=account_id, detail={"purpose": purpose})
+
+
+def code_refused(now: datetime, *, account_id: int | None, purpose: str, reason: str) -> None:
+    """A one-time code was not accepted (wrong, over) or not sent (too_many)."""
+    _write("code.refused", now, account_id=account_id, detail={"purpose": purpose, "reason": reason})
 
 
 # --- imports and merging --------------------------------------------------------------------------------------------------------------------
@@ -104,7 +210,7 @@ def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, r
     _write("legacy.imported", now, detail={"run": run_id, "system": system, "accepted": accepted, "rejected": rejected})
 
 
-def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int, run_id: int, systems: list[str]) -> None:
+def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int | None, run_id: int, systems: list[str]) -> None:
     """Legacy rows became, or joined, one account."""
     _write("legacy.merged", now, account_id=account_id, enterprise_id=enterprise_id, detail={"run": run_id, "systems": systems})
 

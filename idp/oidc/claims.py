@@ -122,7 +122,7 @@ _PERSON = (
         Enterprise.uscc,
         Enterprise.name.label("enterprise_name"),
     )
-    .join(Enterprise, Enterprise.id == Account.enterprise_id)
+    .outerjoin(Enterprise, Enterprise.id == Account.enterprise_id)
     .where(Account.id == bindparam("account_id"))
 )
 _MINE = AccountName.account_id == bindparam("account_id")

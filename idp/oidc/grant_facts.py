@@ -24,12 +24,13 @@ FACTS = (
 
 def with_holder(statement: Select[Any]) -> Select[Any]:
     """The statement, which names Grant, joined with the person of the grant."""
-    return statement.join(Account, Account.id == Grant.account_id).join(Enterprise, Enterprise.id == Account.enterprise_id)
+    return statement.join(Account, Account.id == Grant.account_id).outerjoin(Enterprise, Enterprise.id == Account.enterprise_id)
 
 
 def over(row: Any, now: datetime) -> bool:
     """Whether the grant of these facts is over, or its person may not be signed in any more."""
-    active = row.status == "active" and row.enterprise_status == "active" and row.epoch == row.account_epoch
+    # None: an officer, who has no enterprise
+    active = row.status == "active" and row.enterprise_status in ("active", None) and row.epoch == row.account_epoch
     return row.ended_at is not None or now >= row.expires_at or not active
 
 

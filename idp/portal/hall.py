@@ -44,6 +44,9 @@ def person(account_id: int) -> Person:
     """The account as the hall names it."""
     account = session.get_one(Account, account_id)
     firm = account.enterprise
+    # an officer, who has a desk instead
+    if firm is None:
+        return Person(account.canonical_name, "", "", "", "")
     return Person(account.canonical_name, firm.name, firm.name_en, firm.code or "", firm.uscc or "")
 
 

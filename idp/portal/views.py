@@ -5,7 +5,7 @@ from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
 from idp.portal import hall, how
-from idp.web import access, principal, signed_in, today
+from idp.web import access, officer_roles, principal, signed_in, today
 
 pages = Blueprint("portal", __name__)
 TOPICS = ("how", "stock-users", "new-users", "password", "faq", "background")
@@ -20,8 +20,10 @@ def start() -> Response:
 
 @pages.get("/hall")
 @access.person
-def business_hall() -> str:
-    """The business hall (R31)."""
+def business_hall() -> Response | str:
+    """The business hall (R31); officers work at their desk."""
+    if officer_roles():
+        return redirect("/officers", 303)
     return render_template("portal/hall.html", person=hall.person(signed_in().account_id))
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from idp import limits
-from idp.accounts import credentials, directory, lockout, password_policy
+from idp.accounts import credentials, directory, initial_password, lockout, password_policy
 from idp.accounts.credentials import Candidate, Proof
 from idp.accounts.models import Account
 from idp.audit import catalogue as audit
@@ -152,11 +152,16 @@ def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, r
     if not owned:
         return refused(row, admitted, caller, settings, now)
     lockout.right(admitted.subjects, caller)
-    usable = [(account, proof) for account, proof in owned if account.status == "active" and account.enterprise.status == "active"]
-    if not usable:
-        code = "account_disabled" if owned[0][0].status != "active" else "enterprise_cancelled"
+    usable = [(account, proof) for account, proof in owned if account.closed is None]
+    code = owned[0][0].closed
+    if not usable and code is not None:
         audit.signin_refused(now, account_id=owned[0][0].id, reason=code)
         return Refusal(code)
+    # R88: its owner may know why the letter opens nothing any more
+    usable = [(account, proof) for account, proof in usable if not (proof.initial and initial_password.over(account.id, now))]
+    if not usable:
+        audit.signin_refused(now, account_id=owned[0][0].id, reason="initial_password_over")
+        return Refusal("initial_password_over")
     weak = password_policy.is_weak(right.typed, settings.password_min_characters, settings.password_max_characters)
     choices = {str(account.id): asdict(proof) for account, proof in usable}
     flow.record(row, password_at=now.isoformat(), choices=choices, typed_hash=right.new_hash, typed_weak=weak)

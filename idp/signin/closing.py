@@ -19,6 +19,7 @@ def end_closed(now: datetime, on_end: OnEnd) -> int:
 
     Returns how many.
     """
+    # outer: an officer has no enterprise, so none that could be cancelled
     closed = or_(Account.status != "active", Enterprise.status != "active", Account.epoch != Session.epoch)
-    live = select(Session).join(Account, Account.id == Session.account_id).join(Enterprise).where(Session.ended_at.is_(None), closed)
+    live = select(Session).join(Account, Account.id == Session.account_id).outerjoin(Enterprise).where(Session.ended_at.is_(None), closed)
     return sum(lifecycle.end(row, "account_closed", now, on_end) for row in session.scalars(live.limit(MOST)).all())

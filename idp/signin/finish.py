@@ -43,8 +43,7 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
 def _usable(row: SignInTransaction) -> Account | None:
     """The account, held, if it is still as it was when the password was typed (D15)."""
     account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
-    active = account.status == "active" and account.enterprise.status == "active"
-    return account if active and account.epoch == row.facts["epoch"] else None
+    return account if account.closed is None and account.epoch == row.facts["epoch"] else None
 
 
 def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datetime) -> bool:

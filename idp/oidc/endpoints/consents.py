@@ -35,7 +35,9 @@ def consents_page() -> str:
     """Every client that was allowed something."""
     account = session.get_one(Account, web.signed_in().account_id)
     firm = account.enterprise
-    person = {"username": account.canonical_name, "enterprise": firm.name, "enterprise_en": firm.name_en}
+    # an officer has no enterprise
+    of = {"enterprise": firm.name, "enterprise_en": firm.name_en} if firm is not None else {"enterprise": "", "enterprise_en": ""}
+    person = {"username": account.canonical_name, **of}
     return render_template("oidc/consents.html", person=person, allowed=_allowed(account.id))
 
 

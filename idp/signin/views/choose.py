@@ -29,7 +29,7 @@ class Choice:
 def _choices(row: SignInTransaction) -> list[Choice]:
     ids = [int(id_) for id_ in row.facts.get("choices", {})]
     accounts = session.scalars(select(Account).where(Account.id.in_(ids)).order_by(Account.id))
-    return [Choice(a.id, a.keys[0].serial[-LAST:] if a.keys else "", a.enterprise.name) for a in accounts]
+    return [Choice(a.id, a.keys[0].serial[-LAST:] if a.keys else "", a.enterprise.name if a.enterprise else a.display_name) for a in accounts]
 
 
 @bp.get("/signin/<transaction_id>/choose", endpoint="choose")

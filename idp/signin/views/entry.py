@@ -26,7 +26,7 @@ def begin(return_to: str) -> str:
 def old_browser() -> str | None:
     """D12: plain HTML for IE, on pages only."""
     kind = web.declared_here()
-    if kind in ("anyone", "person") and any(mark in request.user_agent.string for mark in OLD_BROWSERS):
+    if kind in ("anyone", "person", "officer") and any(mark in request.user_agent.string for mark in OLD_BROWSERS):
         return render_template("old_browser.html")
     return None
 

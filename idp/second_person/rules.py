@@ -1,0 +1,151 @@
+"""File, confirm, refuse, expire. Everything but the readers runs inside a transaction; `acts` is the table ACTS of app.py."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+
+from idp.accounts import roles
+from idp.audit import catalogue as audit
+from idp.db import session, spend_once
+from idp.errors import Refusal
+from idp.second_person.models import SecondPersonRequest
+
+LIFE = timedelta(days=3)
+MAX_REASON_CHARACTERS = 500
+MOST_SHOWN = 100
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a kind of request does: `run(details, now)` in the transaction of the confirmation, and the roles that may confirm it.
+
+    `run` returns why it can not be done any more; it has written nothing then.
+    """
+
+    run: Callable[[Mapping[str, Any], datetime], Refusal | None]
+    roles: frozenset[str]
+
+
+Acts = Mapping[str, Act]
+
+
+def reason_fault(reason: str) -> Refusal | None:
+    """Why this is no reason: none given, or too long."""
+    if not reason.strip():
+        return Refusal("reason_missing", "reason")
+    too_long = len(reason) > MAX_REASON_CHARACTERS or not reason.replace("\r", "").replace("\n", "").isprintable()
+    return Refusal("reason_long", "reason", {"max": MAX_REASON_CHARACTERS}) if too_long else None
+
+
+def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: int, now: datetime) -> int | Refusal:
+    """Ask for it in the name of the account `by`; the request's number. The caller has judged that `by` may, and that it makes sense."""
+    fault = reason_fault(reason)
+    if fault is not None:
+        return fault
+    expire(now)
+    mine = (SecondPersonRequest.kind == kind, SecondPersonRequest.subject == subject, SecondPersonRequest.state == "open")
+    if session.scalar(select(SecondPersonRequest.id).where(*mine).limit(1)) is not None:
+        return Refusal("request_waiting")
+    who = {"filed_by": by, "filed_at": now, "expires_at": now + LIFE}
+    row = SecondPersonRequest(kind=kind, subject=subject, details=dict(values), reason=reason.strip(), **who)
+    session.add(row)
+    session.flush()
+    audit.request_filed(now, account_id=by, request=row.id, kind=kind)
+    return row.id
+
+
+def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
+    """Let another officer say yes: the act runs here, once, in this transaction. A refusal of the act closes the request as failed."""
+    row = _open(number, now)
+    if row is None:
+        return Refusal("request_over")
+    refusal = _why_not(row, by, acts)
+    if refusal is not None:
+        return refusal
+    # of two confirmations at once one runs the act
+    if not _close(row, "confirmed", by, now):
+        return Refusal("request_over")
+    failed = acts[row.kind].run(row.details, now)
+    if failed is None:
+        audit.request_confirmed(now, account_id=by, request=row.id, kind=row.kind)
+        return None
+    session.execute(update(SecondPersonRequest).where(SecondPersonRequest.id == row.id).values(state="failed", answer=failed.code))
+    audit.request_failed(now, account_id=by, request=row.id, kind=row.kind, reason=failed.code)
+    return failed
+
+
+def _why_not(row: SecondPersonRequest, by: int, acts: Acts) -> Refusal | None:
+    """R90: never the one who filed it, both with a role as it is now."""
+    if row.filed_by == by:
+        return Refusal("request_own")
+    act = acts.get(row.kind)
+    if act is None or not roles.held(by) & act.roles:
+        return Refusal("request_role")
+    return None if roles.held(row.filed_by) else Refusal("request_filer_gone")
+
+
+def refuse(number: int, by: int, reason: str, acts: Acts, now: datetime) -> Refusal | None:
+    """Say no, with a reason: whoever may confirm it, or who filed it and takes it back."""
+    fault = reason_fault(reason)
+    if fault is not None:
+        return fault
+    row = _open(number, now)
+    if row is None:
+        return Refusal("request_over")
+    if row.filed_by != by and not (row.kind in acts and roles.held(by) & acts[row.kind].roles):
+        return Refusal("request_role")
+    if not _close(row, "refused", by, now, reason.strip()):
+        return Refusal("request_over")
+    audit.request_refused(now, account_id=by, request=row.id, kind=row.kind)
+    return None
+
+
+def _open(number: int, now: datetime) -> SecondPersonRequest | None:
+    row = session.get(SecondPersonRequest, number, populate_existing=True, with_for_update=True)
+    return row if row is not None and row.state == "open" and now < row.expires_at else None
+
+
+def _close(row: SecondPersonRequest, state: str, by: int, now: datetime, answer: str = "") -> bool:
+    still = (SecondPersonRequest.id == row.id, SecondPersonRequest.state == "open", SecondPersonRequest.expires_at > now)
+    return spend_once(update(SecondPersonRequest).where(*still).values(state=state, decided_by=by, decided_at=now, answer=answer))
+
+
+def expire(now: datetime) -> None:
+    """Close what nobody confirmed in time (a job of the worker)."""
+    over = update(SecondPersonRequest).where(SecondPersonRequest.state == "open", SecondPersonRequest.expires_at <= now).values(state="expired")
+    for number, kind in session.execute(over.returning(SecondPersonRequest.id, SecondPersonRequest.kind)).all():
+        audit.request_expired(now, request=number, kind=kind)
+
+
+# --- what the pages read --------------------------------------------------------------------------------------------------------------------
+
+
+def _sees(by: int, held: Collection[str], acts: Acts) -> Any:
+    """What an officer may see: what is theirs to confirm or was filed by them; the auditor everything (R90)."""
+    if "auditor" in held:
+        return SecondPersonRequest.id.is_not(None)
+    kinds = [kind for kind, act in acts.items() if act.roles & set(held)]
+    return or_(SecondPersonRequest.kind.in_(kinds), SecondPersonRequest.filed_by == by)
+
+
+def listing(by: int, held: Collection[str], acts: Acts, *, opened: bool) -> Sequence[SecondPersonRequest]:
+    """The open requests, the oldest first, or the decided ones, the newest first; at most MOST_SHOWN."""
+    which = select(SecondPersonRequest).where(_sees(by, held, acts))
+    if opened:
+        return session.scalars(which.where(SecondPersonRequest.state == "open").order_by(SecondPersonRequest.id).limit(MOST_SHOWN)).all()
+    return session.scalars(which.where(SecondPersonRequest.state != "open").order_by(SecondPersonRequest.id.desc()).limit(MOST_SHOWN)).all()
+
+
+def find(number: int, by: int, held: Collection[str], acts: Acts) -> SecondPersonRequest | None:
+    """One of those that this officer may see."""
+    return session.scalar(select(SecondPersonRequest).where(SecondPersonRequest.id == number, _sees(by, held, acts)))
+
+
+def count_waiting(by: int, held: Collection[str], acts: Acts, now: datetime) -> int:
+    """How many this officer may confirm."""
+    kinds = [kind for kind, act in acts.items() if act.roles & set(held)]
+    still = (SecondPersonRequest.state == "open", SecondPersonRequest.expires_at > now, SecondPersonRequest.filed_by != by)
+    return session.scalar(select(func.count()).where(SecondPersonRequest.kind.in_(kinds), *still)) or 0
