@@ -1,0 +1,43 @@
+"""Where a one-time code for an account may go, and whether it can prove more than its password at all (R57, R68)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from idp.accounts.contacts import mask_email, mask_mobile
+from idp.accounts.models import Account
+
+MASKS: dict[str, Callable[[str], str]] = {"mobile": mask_mobile, "email": mask_email}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One contact of an account; `proven`: by a code before."""
+
+    channel: Literal["mobile", "email"]
+    recipient: str
+    proven: bool
+
+    @property
+    def masked(self) -> str:
+        """As pages show it."""
+        return MASKS[self.channel](self.recipient)
+
+
+def ways(account: Account) -> list[Way]:
+    """Mobile number and address as far as the person gave them, the proven ones first."""
+    found = [
+        *([Way("mobile", account.mobile, account.mobile_proven_at is not None)] if account.mobile else []),
+        *([Way("email", account.email, account.email_proven_at is not None)] if account.email else []),
+    ]
+    return sorted(found, key=lambda way: not way.proven)
+
+
+def proven(account: Account) -> list[Way]:
+    """Those that a code has proven."""
+    return [way for way in ways(account) if way.proven]
+
+
+def second_proof(account: Account) -> bool:
+    """Whether the account has anything beside its password that can be asked for at a sign-in."""
+    return bool(proven(account))
