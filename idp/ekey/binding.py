@@ -1,20 +1,24 @@
 """Step 7: which key of the key office's list a certificate is, and the first use that binds it.
 
-Sought by (issuer, subject). A key counts while it is live: the office's status and dates, an active enterprise, a binding that was not withdrawn.
+Sought by (issuer, subject). A key counts while it is live: the office's status and dates, an active enterprise, and no word of the platform's own.
 """
 
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, select
 
 from idp.accounts.models import AccountKey
 from idp.audit import catalogue as audit
 from idp.db import session
+from idp.enterprises.models import Enterprise
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding
 from idp.ekey.refusal import Refused
-from idp.key_register.models import EKey
+from idp.key_register import reports
+from idp.key_register.live_keys import MOST_LIVE
+from idp.key_register.live_keys import dead as dead  # what counts is one question for all
+from idp.key_register.models import EKey, EKeyLicence
 
 
 @dataclass(frozen=True)
@@ -25,24 +29,11 @@ class Bound:
     account_id: int
 
 
-def dead(key: EKey, today: date) -> str | None:
-    """Why a key of the list does not count on this day, in Beijing; None if it is live."""
-    if key.status == "revoked":
-        return "key_revoked"
-    if key.status != "active" or (key.expires is not None and key.expires < today):
-        return "key_expired"
-    if key.issued is not None and key.issued > today:
-        return "key_not_yet_valid"
-    return None if key.enterprise.status == "active" else "enterprise_cancelled"
-
-
 def find(identity: Identity, today: date, account_id: int | None = None) -> Bound | Refused:
     """The live key that this certificate is bound to; `account_id`: whose password was right, if somebody's was."""
     row = session.scalar(select(EKeyBinding).where(EKeyBinding.issuer == identity.issuer, EKeyBinding.subject == identity.subject))
     if row is None:
         return Refused(7, "not_bound")
-    if row.withdrawn_at is not None:
-        return Refused(7, "withdrawn")
     # what the card carries must not contradict what it is bound to
     if identity.serial and identity.serial != row.serial:
         return Refused(7, "serial_mismatch")
@@ -74,6 +65,9 @@ def bind_first_use(identity: Identity, account_id: int, now: datetime, today: da
     # the organisation identifier is the 13-character code or the USCC
     if identity.organisation and identity.organisation not in (key.enterprise.code, key.enterprise.uscc):
         return Refused(7, "serial_mismatch", "organisation")
+    _renew(identity, account_id, now)
+    if _full(key, today):
+        return Refused(7, "too_many_keys")
     bind(identity, key.serial, account_id, now)
     return Bound(key.serial, account_id)
 
@@ -96,12 +90,41 @@ def _only_unbound(account_id: int, today: date) -> EKey | None:
 
 def bind(identity: Identity, serial: str, account_id: int, now: datetime) -> None:
     """Let the certificates of this identity be the key `serial` (inside a transaction)."""
-    values = {"issuer": identity.issuer, "subject": identity.subject, "not_after": identity.not_after}
+    values = {"issuer": identity.issuer, "subject": identity.subject, "holder": identity.holder, "not_after": identity.not_after}
     session.add(EKeyBinding(serial=serial, bound_at=now, **values))
     audit.ekey_bound(now, account_id=account_id, serial=serial)
+    _replace_damaged(serial, account_id, now)
 
 
-def withdraw(serial: str, now: datetime) -> None:
-    """No certificate of this key counts any more, from this commit on (R68)."""
-    live = update(EKeyBinding).where(EKeyBinding.serial == serial, EKeyBinding.withdrawn_at.is_(None))
-    session.execute(live.values(withdrawn_at=now))
+def _renew(identity: Identity, account_id: int, now: datetime) -> None:
+    """A newer certificate of the same issuer and holder on another key of the account: the key before is dead (R68)."""
+    same = (EKeyBinding.issuer == identity.issuer, EKeyBinding.holder == identity.holder, EKeyBinding.holder != "")
+    older = select(EKeyBinding.serial).join(AccountKey, AccountKey.serial == EKeyBinding.serial).where(*same, AccountKey.account_id == account_id)
+    for serial in session.scalars(older.where(EKeyBinding.not_after < identity.not_after)).all():
+        _replace(serial, account_id, now)
+
+
+def _replace_damaged(serial: str, account_id: int, now: datetime) -> None:
+    """The days of a damaged key of the account end with the first use of one that was opened for all that it was."""
+    opened = set(session.scalars(select(EKeyLicence.system).where(EKeyLicence.serial == serial)))
+    others = select(AccountKey.serial).where(AccountKey.account_id == account_id, AccountKey.serial != serial)
+    for other in session.scalars(others).all():
+        report = reports.live(other)
+        had = set(session.scalars(select(EKeyLicence.system).where(EKeyLicence.serial == other)))
+        if report is not None and report.word == reports.DAMAGED and had <= opened:
+            _replace(other, account_id, now)
+
+
+def _replace(serial: str, account_id: int, now: datetime) -> None:
+    said = reports.say(serial, "replaced", "renewal", account_id, now)
+    if said.new:
+        audit.ekey_reported(now, account_id=account_id, serial=serial, word="replaced", how="renewal", number=said.report.number)
+
+
+def _full(key: EKey, today: date) -> bool:
+    """R68: whether the key's enterprise has all the live keys that it may have, each with a certificate."""
+    # held, so that two first uses at once see each other
+    session.scalar(select(Enterprise.id).where(Enterprise.id == key.enterprise_id).with_for_update())
+    bound = exists().where(EKeyBinding.serial == EKey.serial)
+    rivals = session.scalars(select(EKey).where(EKey.enterprise_id == key.enterprise_id, EKey.serial != key.serial, bound)).all()
+    return sum(dead(rival, today) is None for rival in rivals) >= MOST_LIVE

@@ -65,6 +65,7 @@ class Identity:
     subject: str
     fingerprint: str
     not_after: datetime
+    holder: str = ""
 
 
 def identity(found: list[x509.Certificate], rule: str) -> Identity | Refused:
@@ -82,12 +83,16 @@ def identity(found: list[x509.Certificate], rule: str) -> Identity | Refused:
     if organisation and not (codes.is_code(organisation) or codes.is_uscc(organisation)):
         return Refused(6, "serial", "organisation")
     fingerprint = sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
-    return Identity(name, serial, organisation, digest(found[1].subject), digest(certificate.subject), fingerprint, certificate.not_valid_after_utc)
+    issuer, subject = digest(found[1].subject), digest(certificate.subject)
+    holder = digest(certificate.subject, NameOID.SERIAL_NUMBER)
+    return Identity(name, serial, organisation, issuer, subject, fingerprint, certificate.not_valid_after_utc, holder)
 
 
-def digest(name: x509.Name) -> str:
-    """A distinguished name as 64 characters, the same however its strings are encoded."""
-    parts = [sorted([each.oid.dotted_string, unicodedata.normalize("NFC", str(each.value))] for each in rdn) for rdn in name.rdns]
+def digest(name: x509.Name, without: x509.ObjectIdentifier | None = None) -> str:
+    """A distinguished name (`without` an attribute) as 64 characters, the same however its strings are encoded."""
+    parts = [
+        sorted([each.oid.dotted_string, unicodedata.normalize("NFC", str(each.value))] for each in rdn if each.oid != without) for rdn in name.rdns
+    ]
     return sha256(dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,6 +1,7 @@
 """The tables of the e-key: challenges, what CAs said of revocation, bindings."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -20,6 +21,24 @@ class EKeyChallenge(Base):
     browser_digest: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[datetime] = mapped_column(index=True)
     spent_at: Mapped[datetime | None]
+
+
+class CertificateVisit(Base):
+    """One way of a sign-in over the host that asks browsers for certificates: begun here, judged there, taken up here, each step once.
+
+    `found`: what was judged (`certificate_road`); `expires_at`: until when the next step may come.
+    """
+
+    __tablename__ = "ekey_certificate_visits"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(ForeignKey(SignInTransaction.id, ondelete="CASCADE"), index=True)
+    challenge_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    handover_digest: Mapped[str | None] = mapped_column(String(64), unique=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    arrived_at: Mapped[datetime | None]
+    taken_at: Mapped[datetime | None]
+    found: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class CrlAddress(Base):
@@ -58,7 +77,10 @@ class CachedOcsp(Base):
 
 
 class EKeyBinding(Base):
-    """The certificates of one (issuer, subject), as digests, belong to one key of the office's list. What was withdrawn never comes back."""
+    """The certificates of one (issuer, subject), as digests, belong to one key of the office's list. What was said of the key counts.
+
+    `holder`: digest of the subject without the key's serial, by which a renewed key is known.
+    """
 
     __tablename__ = "ekey_bindings"
     __table_args__ = (UniqueConstraint("issuer", "subject"),)
@@ -67,6 +89,6 @@ class EKeyBinding(Base):
     serial: Mapped[str] = mapped_column(ForeignKey(EKey.serial), index=True)
     issuer: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(String(64))
+    holder: Mapped[str] = mapped_column(String(64), default="", server_default="")
     not_after: Mapped[datetime]
     bound_at: Mapped[datetime]
-    withdrawn_at: Mapped[datetime | None]

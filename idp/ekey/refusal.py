@@ -13,8 +13,13 @@ REVOKED = "ekey_revoked"
 UNKNOWN_ISSUER = "ekey_unknown_issuer"
 UNCHECKED = "ekey_unchecked"
 UNFIT = "ekey_unfit"
+OUTDATED = "ekey_outdated"
 NOT_BOUND = "ekey_not_bound"
 BOUND_TO_OTHER = "ekey_bound_to_other"
+LOST = "ekey_lost"
+DAMAGED = "ekey_damaged"
+REPLACED = "ekey_replaced"
+TOO_MANY = "ekey_too_many"
 
 # reason → public code; the number is the step of verification that gives it
 PUBLIC = {
@@ -22,6 +27,7 @@ PUBLIC = {
     "challenge": AGAIN,
     # 1
     "malformed": UNFIT,
+    "agent_outdated": OUTDATED,
     # 2
     "expired": EXPIRED,
     "not_yet_valid": NOT_YET_VALID,
@@ -56,7 +62,11 @@ PUBLIC = {
     "not_bound": NOT_BOUND,
     "serial_mismatch": NOT_BOUND,
     "bound_to_other": BOUND_TO_OTHER,
-    "withdrawn": REVOKED,
+    "key_withdrawn": REVOKED,
+    "key_lost": LOST,
+    "key_damaged": DAMAGED,
+    "key_replaced": REPLACED,
+    "too_many_keys": TOO_MANY,
     "key_revoked": REVOKED,
     "key_expired": EXPIRED,
     "key_not_yet_valid": NOT_YET_VALID,

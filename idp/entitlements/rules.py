@@ -4,12 +4,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
-from idp.accounts.models import AccountKey
+from idp.accounts import channels
+from idp.accounts.models import Account, AccountKey
 from idp.db import session
 from idp.entitlements.models import BusinessSystem, Entitlement
-from idp.key_register.models import EKey, EKeyLicence
+from idp.key_register import reports
+from idp.key_register.models import EKey, EKeyLicence, EKeyReport
 
 
 @dataclass(frozen=True)
@@ -37,16 +39,34 @@ def key_fault(status: str, expires: date | None, today: date) -> str | None:
 def _from_keys(account_id: int, today: date) -> dict[str, str | None]:
     """System → fault of the best key that was opened for it."""
     statement = (
-        select(EKeyLicence.system, EKey.status, EKey.expires)
+        select(EKeyLicence.system, EKey.status, EKey.expires, EKeyReport.word, EKeyReport.rights_until)
         .join(EKey, EKey.serial == EKeyLicence.serial)
         .join(AccountKey, AccountKey.serial == EKey.serial)
+        .outerjoin(EKeyReport, and_(EKeyReport.serial == EKey.serial, EKeyReport.ended_at.is_(None)))
         .where(AccountKey.account_id == account_id)
     )
     found: dict[str, str | None] = {}
-    for system, status, expires in session.execute(statement):
-        fault = key_fault(status, expires, today)
+    for system, status, expires, word, until in session.execute(statement):
+        # R68: the platform's own word comes before the office's
+        fault = _said(account_id, word, until, today) or key_fault(status, expires, today)
         found[system] = None if fault is None or found.get(system, fault) is None else fault
     return found
+
+
+def _said(account_id: int, word: str | None, until: date | None, today: date) -> str | None:
+    """Why the platform's own word on a key takes its rights; a damaged key's rest on a code at each sign-in, so there must be a way for one."""
+    fault = reports.right_fault(word, until, today)
+    if fault is None and word is not None and not channels.second_proof(session.get_one(Account, account_id)):
+        return "key_damaged_closed"
+    return fault
+
+
+def asks_code(account_id: int, today: date) -> bool:
+    """R68: whether this account's rights rest on password and code, because a key of it is damaged."""
+    damaged = select(EKeyReport.rights_until).join(AccountKey, AccountKey.serial == EKeyReport.serial)
+    mine = (AccountKey.account_id == account_id, EKeyReport.word == reports.DAMAGED, EKeyReport.ended_at.is_(None))
+    open_now = any(reports.right_fault(reports.DAMAGED, until, today) is None for until in session.scalars(damaged.where(*mine)))
+    return open_now and channels.second_proof(session.get_one(Account, account_id))
 
 
 def _decided(account_id: int) -> dict[str, set[str]]:

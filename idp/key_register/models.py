@@ -1,6 +1,6 @@
-"""The key office's list."""
+"""The key office's list, and the platform's own word on its keys."""
 
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -32,3 +32,34 @@ class EKeyLicence(Base):
 
     serial: Mapped[str] = mapped_column(ForeignKey("ekeys.serial", ondelete="CASCADE"), primary_key=True)
     system: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
+class EKeyReport(Base):
+    """The platform's own word on a key, beside the office's (R68); the newest that has not ended counts.
+
+    `number`: of the receipt · `word`: damaged | lost | withdrawn | replaced, of which all but the first are for ever · `how`: account | public |
+    officer | command | renewal · `account_id`: whose key it was, None if nobody's · `rights_until`: last day (Beijing) on which a damaged key's
+    rights stay open on password and code, None if they do not · `ended_at`: since when another word counts, or none.
+    """
+
+    __tablename__ = "ekey_reports"
+
+    number: Mapped[str] = mapped_column(String(20), primary_key=True)
+    serial: Mapped[str] = mapped_column(ForeignKey(EKey.serial), index=True)
+    word: Mapped[str] = mapped_column(String(16))
+    how: Mapped[str] = mapped_column(String(16))
+    account_id: Mapped[int | None] = mapped_column(index=True)
+    at: Mapped[datetime]
+    rights_until: Mapped[date | None]
+    ended_at: Mapped[datetime | None]
+
+
+class EKeyWarning(Base):
+    """That the end of a key (`expires`) was announced `days` before; once each (R68)."""
+
+    __tablename__ = "ekey_warnings"
+
+    serial: Mapped[str] = mapped_column(ForeignKey(EKey.serial), primary_key=True)
+    expires: Mapped[date] = mapped_column(primary_key=True)
+    days: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]

@@ -13,6 +13,7 @@ from idp.ekey.binding import Bound
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding, EKeyChallenge
 from idp.ekey.refusal import Refused
+from idp.key_register import reports
 from idp.key_register.models import EKey
 from idp.signin import flow
 from idp.signin.flow import Caller
@@ -93,7 +94,12 @@ def _status(status: str) -> Callable[[EKey], None]:
     return lambda key: setattr(key, "status", status)
 
 
+def _said(word: str) -> Callable[[EKey], object]:
+    return lambda key: reports.say(key.serial, word, "command", None, START)
+
+
 @pytest.mark.requirement("D15")
+@pytest.mark.requirement("R68")
 @pytest.mark.parametrize(
     ("change", "reason", "public"),
     [
@@ -102,10 +108,13 @@ def _status(status: str) -> Callable[[EKey], None]:
         (_dates, "key_expired", "ekey_expired"),
         (lambda key: setattr(key, "issued", date(2026, 3, 3)), "key_not_yet_valid", "ekey_not_yet_valid"),
         (lambda key: setattr(key.enterprise, "status", "cancelled"), "enterprise_cancelled", "ekey_unfit"),
-        (lambda key: binding.withdraw(key.serial, START), "withdrawn", "ekey_revoked"),
+        (_said("withdrawn"), "key_withdrawn", "ekey_revoked"),
+        (_said("lost"), "key_lost", "ekey_lost"),
+        (_said("damaged"), "key_damaged", "ekey_damaged"),
+        (_said("replaced"), "key_replaced", "ekey_replaced"),
     ],
 )
-def test_only_a_live_key_counts(person: Account, change: Callable[[EKey], None], reason: str, public: str) -> None:
+def test_only_a_live_key_counts(person: Account, change: Callable[[EKey], object], reason: str, public: str) -> None:
     first_use(identity(), person)
     with transaction():
         change(session.get_one(EKey, SERIAL))

@@ -35,8 +35,16 @@ def test_made_anew_the_verdicts_are_the_same() -> None:
 
 def test_every_reason_has_one_public_text_and_a_card() -> None:
     assert set(VERDICTS.values()) - {""} <= set(PUBLIC)
-    of_database = {"challenge", "not_bound", "serial_mismatch", "bound_to_other", "withdrawn", "enterprise_cancelled"}
-    assert set(PUBLIC) - set(VERDICTS.values()) == of_database | {"key_revoked", "key_expired", "key_not_yet_valid"}
+    of_database = {"challenge", "not_bound", "serial_mismatch", "bound_to_other", "enterprise_cancelled", "too_many_keys"}
+    assert set(PUBLIC) - set(VERDICTS.values()) == of_database | {
+        "key_revoked",
+        "key_expired",
+        "key_not_yet_valid",
+        "key_lost",
+        "key_damaged",
+        "key_withdrawn",
+        "key_replaced",
+    }
 
 
 @pytest.mark.parametrize("kind", ["ec", "rsa", "sm2"])

@@ -1,0 +1,34 @@
+"""Which keys of the list count on a day, and how many an enterprise may have (R68, D15)."""
+
+from datetime import date
+
+from sqlalchemy import select
+
+from idp.db import session
+from idp.key_register import reports
+from idp.key_register.models import EKey
+
+MOST_LIVE = 3
+
+
+def dead(key: EKey, today: date) -> str | None:
+    """Why a key of the list does not count on this day, in Beijing; None if it is live. What was reported here comes first (R68)."""
+    report = reports.live(key.serial)
+    return reports.fault(report.word) if report is not None else fault_by_list(key, today)
+
+
+def fault_by_list(key: EKey, today: date) -> str | None:
+    """The same by the office's word, the dates and the enterprise alone."""
+    if key.status == "revoked":
+        return "key_revoked"
+    if key.status != "active" or (key.expires is not None and key.expires < today):
+        return "key_expired"
+    if key.issued is not None and key.issued > today:
+        return "key_not_yet_valid"
+    return None if key.enterprise.status == "active" else "enterprise_cancelled"
+
+
+def serials(enterprise_id: int, today: date) -> set[str]:
+    """The keys of an enterprise that are live, or will be."""
+    keys = session.scalars(select(EKey).where(EKey.enterprise_id == enterprise_id))
+    return {key.serial for key in keys if dead(key, today) in (None, "key_not_yet_valid")}
