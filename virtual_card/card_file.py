@@ -19,21 +19,34 @@ class Secret:
 
 @dataclass
 class Slot:
-    """A private key (PKCS#8, PEM) and the certificate over it (DER, hexadecimal); `compressed` as the card hands it out."""
+    """A private key (PKCS#8, PEM) and the certificate over it (DER, hexadecimal), "" where there is none; `compressed` as the card hands it out."""
 
-    key: str
-    certificate: str
+    key: str = ""
+    certificate: str = ""
     compressed: bool = False
 
 
 @dataclass
+class Management:
+    """The symmetric key (hexadecimal) of whoever may write keys and objects, and its algorithm; blank cards have the one that everybody knows."""
+
+    key: str = "010203040506070801020304050607080102030405060708"
+    algorithm: int = 0x03
+
+
+@dataclass
 class Memory:
-    """Everything on the card. Slots are named by their key reference: 9A sign-in, 9C signature, 9D key management, 9E without PIN."""
+    """Everything on the card. Slots are named by their key reference: 9A sign-in, 9C signature, 9D key management, 9E without PIN.
+
+    `objects`: what else was put there, both tag and value in hexadecimal.
+    """
 
     pin: Secret
     puk: Secret
     guid: str
     slots: dict[str, Slot] = field(default_factory=dict)
+    management: Management = field(default_factory=Management)
+    objects: dict[str, str] = field(default_factory=dict)
 
 
 def padded(digits: str) -> str:
@@ -52,7 +65,7 @@ class CardFile:
     def _read(self) -> Memory:
         raw = json.loads(self.path.read_text())
         slots = {name: Slot(**slot) for name, slot in raw["slots"].items()}
-        return Memory(Secret(**raw["pin"]), Secret(**raw["puk"]), raw["guid"], slots)
+        return Memory(Secret(**raw["pin"]), Secret(**raw["puk"]), raw["guid"], slots, Management(**raw["management"]), raw["objects"])
 
     def save(self) -> None:
         """Write the memory; when this returns, losing power loses nothing."""

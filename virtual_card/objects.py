@@ -1,8 +1,9 @@
-"""The data objects of a PIV card that GET DATA reads (SP 800-73-4 part 1, appendix A)."""
+"""The data objects of a PIV card that GET DATA reads and PUT DATA writes (SP 800-73-4 part 1, appendix A)."""
 
 import gzip
+import zlib
 
-from virtual_card.apdu import tlv
+from virtual_card.apdu import Refused, read_tlv, tlv
 from virtual_card.card_file import Memory, Slot
 
 PIV_AID = bytes.fromhex("A000000308000010000100")
@@ -12,6 +13,8 @@ CHUID = 0x5FC102
 CCC = 0x5FC107
 CERTIFICATES = {0x5FC105: "9A", 0x5FC10A: "9C", 0x5FC10B: "9D", 0x5FC101: "9E"}
 GZIP = 1
+LARGEST_CERTIFICATE = 8192  # bytes, also unpacked
+WRONG_DATA, NOT_FOUND = 0x6A80, 0x6A82
 
 
 def application() -> bytes:
@@ -43,13 +46,48 @@ def _discovery() -> bytes:
     return tlv(DISCOVERY, tlv(0x4F, PIV_AID), tlv(0x5F2F, b"\x40\x00"))
 
 
+def _put_there(memory: Memory, tag: int) -> bytes | None:
+    """What somebody wrote, if anything."""
+    value = memory.objects.get(f"{tag:06X}")
+    return tlv(0x53, bytes.fromhex(value)) if value else None
+
+
 def read_object(memory: Memory, tag: int) -> bytes | None:
     """The object under `tag`, None when the card has none."""
     if tag == DISCOVERY:
         return _discovery()
-    if tag == CHUID:
-        return _holder(memory)
-    if tag == CCC:
-        return _capabilities(memory)
-    slot = memory.slots.get(CERTIFICATES.get(tag, ""))
-    return _certificate(slot) if slot else None
+    if tag in CERTIFICATES:
+        slot = memory.slots.get(CERTIFICATES[tag])
+        return _certificate(slot) if slot and slot.certificate else None
+    made = {CHUID: _holder, CCC: _capabilities}.get(tag)
+    return _put_there(memory, tag) or (made(memory) if made else None)
+
+
+def write_object(memory: Memory, tag: int, content: bytes) -> None:
+    """Keep `content` (without its tag 53) under `tag`; nothing means that the object goes. Refused(6A80) for what is no certificate in its place."""
+    if tag >> 16 != 0x5F:
+        raise Refused(NOT_FOUND)
+    if tag in CERTIFICATES:
+        _write_certificate(memory.slots.setdefault(CERTIFICATES[tag], Slot()), content)
+    else:
+        memory.objects[f"{tag:06X}"] = content.hex()
+
+
+def _write_certificate(slot: Slot, content: bytes) -> None:
+    parts = read_tlv(content)
+    if content and not parts.get(0x70):
+        raise Refused(WRONG_DATA)
+    slot.compressed = bool(parts.get(0x71, b"\0")[:1] == bytes([GZIP]))
+    der = parts.get(0x70, b"")
+    slot.certificate = (_unpacked(der) if slot.compressed else der).hex()
+
+
+def _unpacked(packed: bytes) -> bytes:
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        plain = machine.decompress(packed, LARGEST_CERTIFICATE)
+    except zlib.error as error:
+        raise Refused(WRONG_DATA) from error
+    if not machine.eof:
+        raise Refused(WRONG_DATA)
+    return plain

@@ -6,20 +6,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from virtual_card.card_file import Memory, Secret, Slot, padded, write
+from virtual_card.keys import P_256, P_384, RSA_2048, PrivateKey, generated, pem
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-KINDS = ("rsa2048", "p256", "p384")
-
-
-def new_key(kind: str) -> PrivateKey:
-    """A key of one of KINDS."""
-    if kind == "rsa2048":
-        return rsa.generate_private_key(65537, 2048)
-    return ec.generate_private_key({"p256": ec.SECP256R1(), "p384": ec.SECP384R1()}[kind])
+KINDS = {"rsa2048": RSA_2048, "p256": P_256, "p384": P_384}
 
 
 def sample_certificate(key: PrivateKey, name: str, serial: str, now: dt.datetime) -> x509.Certificate:
@@ -45,19 +37,17 @@ def sample_certificate(key: PrivateKey, name: str, serial: str, now: dt.datetime
 
 def slot(key: PrivateKey, certificate: x509.Certificate, *, compressed: bool = False) -> Slot:
     """What lies in one slot of a card."""
-    encryption = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
-    return Slot(pem.decode(), certificate.public_bytes(serialization.Encoding.DER).hex(), compressed)
+    return Slot(pem(key), certificate.public_bytes(serialization.Encoding.DER).hex(), compressed)
 
 
 def make_card(path: Path, slots: dict[str, Slot], pin: str, puk: str) -> Path:
-    """Write a card file with these slots ("9A" → …); gives `path` back."""
+    """Write a card file with these slots ("9A" → …, none on a blank card); gives `path` back."""
     write(path, Memory(Secret(padded(pin)), Secret(padded(puk)), secrets.token_hex(16), slots))
     return path
 
 
 def make_sample_card(path: Path, name: str, kind: str, *, pin: str, puk: str, compressed: bool = False) -> Path:
     """A card for `name` with a fresh key in slot 9A under a certificate that signs itself."""
-    key = new_key(kind)
+    key = generated(KINDS[kind])
     certificate = sample_certificate(key, name, f"EK{secrets.token_hex(7).upper()}", dt.datetime.now(dt.UTC))
     return make_card(path, {"9A": slot(key, certificate, compressed=compressed)}, pin, puk)

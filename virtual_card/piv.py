@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from virtual_card import pins
+from virtual_card import administration, keys, pins
 from virtual_card.apdu import OK, Command, Refused, read_command, read_tlv, tlv
-from virtual_card.card_file import CardFile, Secret
-from virtual_card.keys import use
-from virtual_card.objects import PIV_AID, SHORTEST_AID, application, read_object
+from virtual_card.card_file import CardFile, Secret, Slot
+from virtual_card.objects import CERTIFICATES, PIV_AID, SHORTEST_AID, application, read_object, write_object
 
 LARGEST_COMMAND = 4096  # bytes in one chain
 WITHOUT_PIN, PIN_ALWAYS = "9E", "9C"
@@ -24,6 +23,8 @@ class Powered:
     selected: bool = False
     pin_proven: bool = False
     pin_fresh: bool = False  # proven by the very command before
+    witness: bytes = b""  # that the administrator must show next
+    administrator: bool = False
     chain: bytes = b""
     chain_of: tuple[int, int, int] | None = None
     waiting: bytes = b""  # for GET RESPONSE
@@ -167,18 +168,69 @@ def _reset_retry(card: Card, command: Command, _fresh: bool) -> bytes:
 
 
 def _general_authenticate(card: Card, command: Command, fresh: bool) -> bytes:
-    """Sign: the dynamic authentication template with a challenge comes back with a response."""
+    """Sign: the dynamic authentication template with a challenge comes back with a response. Under 9B: the administrator's proof."""
+    parts = read_tlv(read_tlv(command.data).get(0x7C, b""))
+    if command.p2 == administration.REFERENCE:
+        return _prove_administrator(card, command.p1, parts)
     reference = f"{command.p2:02X}"
     slot = card.file.memory.slots.get(reference)
-    if slot is None:
+    if slot is None or not slot.key:
         raise Refused(NO_REFERENCE)
     allowed = reference == WITHOUT_PIN or (fresh if reference == PIN_ALWAYS else card.state.pin_proven)
     if not allowed:
         raise Refused(SECURITY)
-    parts = read_tlv(read_tlv(command.data).get(0x7C, b""))
     if 0x81 not in parts or parts.get(0x82) != b"":
         raise Refused(WRONG_DATA)
-    return tlv(0x7C, tlv(0x82, use(slot.key, command.p1, parts[0x81])))
+    return tlv(0x7C, tlv(0x82, keys.use(slot.key, command.p1, parts[0x81])))
+
+
+def _prove_administrator(card: Card, algorithm: int, parts: dict[int, bytes]) -> bytes:
+    waited_for, card.state.witness, card.state.administrator = card.state.witness, b"", False
+    answer, card.state.witness = administration.answer(card.file.memory.management, algorithm, parts, waited_for)
+    card.state.administrator = not card.state.witness
+    return answer
+
+
+def _must_be_administrator(card: Card) -> None:
+    if not card.state.administrator:
+        raise Refused(SECURITY)
+
+
+def _put_data(card: Card, command: Command, _fresh: bool) -> bytes:
+    _must_be_administrator(card)
+    parts = read_tlv(command.data)
+    if (command.p1, command.p2) != (0x3F, 0xFF) or set(parts) != {0x5C, 0x53}:
+        raise Refused(WRONG_DATA)
+    write_object(card.file.memory, int.from_bytes(parts[0x5C], "big"), parts[0x53])
+    card.file.save()
+    return b""
+
+
+def _keep_key(card: Card, reference: int, key: keys.PrivateKey) -> None:
+    slot = card.file.memory.slots.setdefault(f"{reference:02X}", Slot())
+    slot.key = keys.pem(key)
+    card.file.save()
+
+
+def _slot_to_fill(card: Card, reference: int) -> None:
+    _must_be_administrator(card)
+    if f"{reference:02X}" not in CERTIFICATES.values():
+        raise Refused(WRONG_P1P2)
+
+
+def _generate(card: Card, command: Command, _fresh: bool) -> bytes:
+    """GENERATE ASYMMETRIC KEY PAIR: the private key has never been anywhere else."""
+    _slot_to_fill(card, command.p2)
+    algorithm = read_tlv(read_tlv(command.data).get(0xAC, b"")).get(0x80, b"")
+    key = keys.generated(int.from_bytes(algorithm, "big"))
+    _keep_key(card, command.p2, key)
+    return keys.public_template(key)
+
+
+def _import_key(card: Card, command: Command, _fresh: bool) -> bytes:
+    _slot_to_fill(card, command.p2)
+    _keep_key(card, command.p2, keys.brought(command.p1, read_tlv(command.data)))
+    return b""
 
 
 def _version(_card: Card, _command: Command, _fresh: bool) -> bytes:
@@ -196,6 +248,9 @@ INSTRUCTIONS: dict[int, Callable[[Card, Command, bool], bytes]] = {
     0x24: _change,
     0x2C: _reset_retry,
     0x87: _general_authenticate,
+    0xDB: _put_data,
+    0x47: _generate,
+    0xFE: _import_key,
     0xFD: _version,
     0xF8: _serial,
 }

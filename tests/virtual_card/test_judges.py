@@ -1,14 +1,18 @@
 """Programs that others wrote for PIV cards meet the virtual card over PC/SC."""
 
+import datetime as dt
 import subprocess
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 from tests.cards import PIN, PUK, Cards
 from virtual_card.card_file import CardFile
+from virtual_card.personalisation import make_card
 from virtual_card.reader import Reader
 
 pytestmark = pytest.mark.slow  # a real daemon notices cards at its own pace
@@ -90,3 +94,37 @@ def test_two_slots_and_removal(reader: Reader, cards: Cards) -> None:
     reader.insert(cards.new(), 1)
     lines = told(reader, "opensc-tool", "-l").splitlines()
     assert [line.split()[:2] for line in lines[2:]] == [["0", "Yes"], ["1", "Yes"]]
+
+
+def signed_by_another(public_pem: bytes) -> x509.Certificate:
+    key = serialization.load_pem_public_key(public_pem)
+    assert isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "zhangsan")]), dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key, x509.random_serial_number(), now, now + dt.timedelta(days=1))
+    return builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+
+
+YUBICO_ADMIN = ["yubico-piv-tool", "-r", "Virtual", "-s", "9a"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("made", ["there", "here"])
+def test_yubico_personalises_a_blank_card(reader: Reader, cards: Cards, tmp_path: Path, kind: str, made: str) -> None:
+    blank = make_card(tmp_path / "blank.json", {}, PIN, PUK)
+    reader.insert(blank)
+    pem, public = tmp_path / "card.pem", tmp_path / "public.pem"
+    if made == "here":
+        algorithm = {"rsa2048": "RSA2048", "p256": "ECCP256", "p384": "ECCP384"}[kind]
+        told(reader, *YUBICO_ADMIN, "-a", "generate", "-A", algorithm, "-o", str(public))
+        # its own selfsign-certificate fails with OpenSSL 3 before it asks the card for anything
+        pem.write_bytes(signed_by_another(public.read_bytes()).public_bytes(serialization.Encoding.PEM))
+    else:
+        whole = CardFile(cards.new(kind)).memory.slots["9A"]
+        certificate = x509.load_der_x509_certificate(bytes.fromhex(whole.certificate))
+        pem.write_bytes(whole.key.encode() + certificate.public_bytes(serialization.Encoding.PEM))
+        told(reader, *YUBICO_ADMIN, "-a", "import-key", "-i", str(pem))
+    told(reader, *YUBICO_ADMIN, "-a", "import-certificate", "-i", str(pem))
+    assert "Successfully" in told(reader, *YUBICO_ADMIN, "-a", "verify-pin", "-P", PIN, "-a", "test-signature", "-i", str(pem))
+    assert "PIN tries left:\t3" in told(reader, "yubico-piv-tool", "-r", "Virtual", "-a", "status")
+    tested = told(reader, "pkcs11-tool", "--login", "--pin", PIN, "-t")
+    assert [line for line in tested.splitlines() if "ERR:" in line] == ["  ERR: C_GenerateRandom failed: CKR_FUNCTION_NOT_SUPPORTED (0x54)"]
