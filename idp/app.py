@@ -51,6 +51,7 @@ STEPS = (
     Step("password", steps.password_needed),
     Step("choose", steps.choose_needed),
     Step("ekey", steps.ekey_needed),
+    Step("totp", steps.totp_needed),
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
 )
@@ -162,11 +163,6 @@ def proven_twice(present: web.Principal) -> bool:
     return found is not None and (found.totp_at is not None or found.ekey_at is not None)
 
 
-def step_up(_present: web.Principal, _path: str) -> str | None:
-    """A sign-in step that adds the factor which the session lacks."""
-    return None
-
-
 HOOKS = web.Hooks(
     load_principal=load_principal,
     signin_path=entry.begin,
@@ -175,7 +171,7 @@ HOOKS = web.Hooks(
     steps=STEPS,
     officer_roles=lambda present: roles.held(present.account_id),
     proven_twice=proven_twice,
-    step_up=step_up,
+    step_up=entry.step_up,
     acts=ACTS,
     officer_nav=NAV,
 )

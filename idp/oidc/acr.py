@@ -1,6 +1,6 @@
 """How strongly a session has proven its person: the ordered levels, which one is granted, and what a client may insist on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,9 +15,10 @@ class Level:
 
 
 PASSWORD = Level("urn:licence:acr:password", ("password",), ("pwd",))
+PASSWORD_TOTP = Level("urn:licence:acr:password-totp", ("password", "totp"), ("pwd", "otp"))
 EKEY = Level("urn:licence:acr:ekey", ("password", "ekey"), ("pwd", "hwk", "pin"))
-# Weakest first. Levels of further factors join here once the sign-in has their steps.
-LEVELS = (PASSWORD, EKEY)
+# weakest first
+LEVELS = (PASSWORD, PASSWORD_TOTP, EKEY)
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,30 @@ def offered(*, ekey: bool) -> list[str]:
     return [level.acr for level in LEVELS if ekey or "ekey" not in level.factors]
 
 
-def ekey_asked(asked: Asked) -> str:
-    """What the sign-in is told: "must" if no password alone meets the demands and the e-key does, "wish" if it is wished for, else ""."""
-    at = datetime.max.replace(tzinfo=UTC)
-    if granted({"password": at}, asked) is None:
-        return "must" if granted({"password": at, "ekey": at}, asked) is not None else ""
-    return "wish" if not asked.demands and asked.wishes[:1] == [EKEY.acr] else ""
+def at_least(acr: str) -> list[str]:
+    """This level and the stronger ones, weakest first."""
+    known = [level.acr for level in LEVELS]
+    return known[known.index(acr) :]
+
+
+def factors_asked(asked: Asked, has: Collection[str], *, ekey: bool) -> dict[str, str]:
+    """What the sign-in is told to bring beside the factors that count already (signin.flow.ASKED); `ekey`: e-keys are accepted.
+
+    "must" where nothing less meets the demands, "wish" for what stands first among the wishes; nothing where no factor would help.
+    """
+    by_totp, by_key, by_both = (_meets(asked, {*has, *more}) for more in (("totp",), ("ekey",), ("totp", "ekey")))
+    if _meets(asked, has):
+        wished = [] if asked.demands else asked.wishes[:1]
+        return {factor: "wish" for factor, level in (("totp", PASSWORD_TOTP), ("ekey", EKEY)) if level.acr in wished and (ekey or factor != "ekey")}
+    if by_totp:
+        return {"second" if by_key and ekey else "totp": "must"}
+    if by_key and ekey:
+        return {"ekey": "must"}
+    return {"totp": "must", "ekey": "must"} if by_both and ekey else {}
+
+
+def _meets(asked: Asked, factors: Collection[str]) -> bool:
+    return granted(dict.fromkeys(factors, datetime.max.replace(tzinfo=UTC)), asked) is not None
 
 
 def granted(factors: Mapping[str, datetime], asked: Asked) -> Reached | None:

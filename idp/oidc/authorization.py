@@ -3,6 +3,7 @@
 1 who is signed in  2 recently enough  3 the one who was meant  4 strongly enough  5 with a right to it  6 with consent
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -41,7 +42,9 @@ class SignIn:
 
 @dataclass(frozen=True)
 class StepUp:
-    """Who is signed in has to show the e-key as well."""
+    """Who is signed in has to show another factor as well; `has` are those that count already."""
+
+    has: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def decide(subject: Subject, at: Situation) -> Decision:
         return Fault("login_required", "other_person")
     # 4
     if reached is None:
-        return _unmet(subject, reachable)
+        return _unmet(subject, reachable, fresh)
     # 5, R34
     left = _entitled(target, at)
     if scopes.lost_every_licence(target.scopes, left):
@@ -140,14 +143,14 @@ def _fresh(person: Person, since: datetime | None) -> dict[str, datetime]:
 def _with_sign_in(person: Person, ekey: bool) -> dict[str, datetime]:
     """The factors of the session and those that a sign-in could bring."""
     later = person.session_end
-    return {**person.factors, "password": later, **({"ekey": later} if ekey else {})}
+    return {**person.factors, "password": later, "totp": later, **({"ekey": later} if ekey else {})}
 
 
-def _unmet(subject: Subject, reachable: acr.Reached | None) -> Fault | StepUp:
+def _unmet(subject: Subject, reachable: acr.Reached | None, fresh: Collection[str]) -> Fault | StepUp:
     """protocol.md, acr: what the sign-in can still bring is not unmet."""
     if reachable is None:
         return Fault("unmet_authentication_requirements", "acr")
-    return Fault("login_required", "acr") if subject.request.silent else StepUp()
+    return Fault("login_required", "acr") if subject.request.silent else StepUp(tuple(fresh))
 
 
 def _means_another(subject: Subject, person: Person, hinted: str | None) -> bool:
@@ -165,9 +168,12 @@ def agreed(subject: Subject, allowed: Allowed, before: consents.Agreed) -> bool:
 
 
 def levels(subject: Subject) -> acr.Asked:
-    """Only an essential `acr` claim and the client's `require_acr` are demands; the claim speaks for this request and goes before the wishes."""
+    """Only an essential `acr` claim and the client's `require_acr` are demands; the claim speaks for this request and goes before the wishes.
+
+    A claim names what it takes (OIDC Core §5.5.1.1); `require_acr` is the least that the client takes.
+    """
     request, own, claim = subject.request, subject.known.registration, subject.claims.acr
-    demands = (*((claim.values,) if claim.essential and claim.values else ()), *(((own.require_acr,),) if own.require_acr else ()))
+    demands = (*((claim.values,) if claim.essential and claim.values else ()), *((acr.at_least(own.require_acr),) if own.require_acr else ()))
     return acr.Asked(demands, claim.values or request.acr_values or own.default_acr_values)
 
 

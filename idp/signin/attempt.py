@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from idp import limits
-from idp.accounts import credentials, directory, initial_password, lockout, password_policy
+from idp.accounts import credentials, directory, initial_password, lockout, password_policy, totp
 from idp.accounts.credentials import Candidate, Proof
 from idp.accounts.models import Account
 from idp.audit import catalogue as audit
@@ -182,7 +182,7 @@ def choose(row: SignInTransaction, account_id: str, secret: str, settings: Setti
     reason = _settle(row, account, proof, secret, now)
     row.account_id = account.id
     due = _contacts_due(account, reason, now, timedelta(days=settings.contact_proof_days))
-    flow.record(row, epoch=account.epoch, change_due=reason, contacts_due=due, typed_hash=None, choices={})
+    flow.record(row, epoch=account.epoch, change_due=reason, contacts_due=due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
     return True
 
 

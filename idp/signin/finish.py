@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from idp.accounts import totp
 from idp.accounts.models import Account
 from idp.db import session
 from idp.sessions import lifecycle
@@ -43,7 +44,9 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
 def _usable(row: SignInTransaction) -> Account | None:
     """The account, held, if it is still as it was when the password was typed (D15)."""
     account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
-    return account if account.closed is None and account.epoch == row.facts["epoch"] else None
+    # an authenticator app that was switched on meanwhile was asked for nowhere
+    unasked = totp.is_on(account.id) and not row.facts.get("totp_on")
+    return account if account.closed is None and account.epoch == row.facts["epoch"] and not unasked else None
 
 
 def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datetime) -> bool:
@@ -56,17 +59,21 @@ def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datet
 
 def _factors(row: SignInTransaction) -> dict[str, datetime]:
     """What was proven in this transaction."""
-    names = ("ekey",) if "session" in row.facts else ("password", "ekey")
+    names = ("totp", "ekey") if "session" in row.facts else ("password", "totp", "ekey")
     return {name: datetime.fromisoformat(row.facts[f"{name}_at"]) for name in names if f"{name}_at" in row.facts}
+
+
+def _key(row: SignInTransaction) -> lifecycle.UsedKey | None:
+    return lifecycle.UsedKey(row.facts.get("ekey_serial"), row.facts.get("ekey_pin", True)) if "ekey_at" in row.facts else None
 
 
 def _session(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str:
     """The same account in this browser keeps its session record, also after an idle end; another account ends it first (protocol.md, Session)."""
-    factors, serial = _factors(row), row.facts.get("ekey_serial")
+    factors, key = _factors(row), _key(row)
     present = session.get(Session, present_id) if present_id is not None else None
     if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
-        return lifecycle.renew(present, account.epoch, factors, now, serial)
+        return lifecycle.renew(present, account.epoch, factors, now, key)
     if present is not None:
         lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
-    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds, serial)
+    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds, key)
     return secret

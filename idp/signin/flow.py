@@ -4,7 +4,7 @@ A transaction belongs to one browser; its facts are all that steps may read. Rul
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import delete, select
 
 from idp import opaque_tokens
+from idp.accounts import totp
 from idp.db import session
 from idp.signin.models import SignInTransaction
 
@@ -51,37 +52,53 @@ class SignedIn:
 
 # how long a double submit may come after the first
 REPEAT = timedelta(seconds=60)
-# facts that a sign-in keeps when it is made anew
-KEPT_FACTS = ("ekey",)
+# what a caller may ask for beside the password, each "must" or "wish"; `second`: TOTP or e-key, whichever the person has
+ASKED = ("ekey", "totp", "second")
+NOTHING_ASKED: Mapping[str, str] = {}
 # what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 
 
-def begin(browser: str, caller: Caller, now: datetime, life_seconds: int, over: SignInTransaction | None = None, ekey: str = "") -> str:
+def begin(
+    browser: str,
+    caller: Caller,
+    now: datetime,
+    life_seconds: int,
+    over: SignInTransaction | None = None,
+    asked: Mapping[str, str] = NOTHING_ASKED,
+) -> str:
     """Open a transaction for this browser (its secret id); returns the transaction's id. Always asks for every factor anew.
 
-    `over`: one of its own that waits for a password and is written over (`room.claim`). `ekey`: "must" if the caller takes nobody without an
-    e-key, "wish" if it would rather have one.
+    `over`: one of its own that waits for a password and is written over (`room.claim`). `asked`: see ASKED.
     """
     life = timedelta(seconds=life_seconds)
     if over is None:
-        return _add(browser, caller, now, life, **({"ekey": ekey} if ekey else {})).id
+        return _add(browser, caller, now, life, **asked).id
     for name, value in asdict(caller).items():
         setattr(over, name, value)
     over.browser_digest, over.created_at, over.expires_at = opaque_tokens.digest(browser), now, now + life
-    record(over, ekey=ekey)
+    record(over, **{name: asked.get(name, "") for name in ASKED})
     return over.id
 
 
-def begin_step_up(browser: str, caller: Caller, signed_in: SignedIn, now: datetime, life_seconds: int, over: SignInTransaction | None = None) -> str:
-    """Open one for who is signed in already and lacks the e-key alone. It ends with that very session: nobody signs in by it.
+def begin_step_up(
+    browser: str,
+    caller: Caller,
+    signed_in: SignedIn,
+    now: datetime,
+    life_seconds: int,
+    over: SignInTransaction | None = None,
+    asked: Mapping[str, str] = NOTHING_ASKED,
+) -> str:
+    """Open one for who is signed in already and lacks a factor. It ends with that very session: nobody signs in by it.
 
-    `over` makes room for it.
+    `over` makes room for it. `asked`: see ASKED.
     """
     if over is not None:
         session.delete(over)
     facts = {"epoch": signed_in.epoch, "password_at": signed_in.password_at.isoformat(), "session": signed_in.session_id}
-    row = _add(browser, caller, now, timedelta(seconds=life_seconds), ekey="must", **facts)
+    totp_on = totp.is_on(signed_in.account_id)
+    row = _add(browser, caller, now, timedelta(seconds=life_seconds), totp_on=totp_on, **asked, **facts)
     row.account_id = signed_in.account_id
     return row.id
 
@@ -136,7 +153,7 @@ def again(row: SignInTransaction, browser: str, now: datetime) -> SignInTransact
     at, spared = row.facts.get("password_at"), row.facts.get("captcha")
     soon = at is not None and now - datetime.fromisoformat(at) < REPEAT
     record(row, captcha=None)
-    kept = {name: row.facts[name] for name in KEPT_FACTS if name in row.facts}
+    kept = {name: row.facts[name] for name in ASKED if name in row.facts}
     return _add(browser, caller, now, row.expires_at - row.created_at, **kept, **({"spared": spared} if soon and spared else {}))
 
 

@@ -25,6 +25,24 @@ def contacts_needed(row: SignInTransaction, _now: datetime) -> bool:
     return bool(row.facts.get("contacts_due"))
 
 
+def ekey_demanded(row: SignInTransaction) -> bool:
+    """When nothing else will do: the caller takes only the e-key, or a second factor from somebody without an authenticator app."""
+    return row.facts.get("ekey") == "must" or bool(row.facts.get("second") and not row.facts.get("totp_on"))
+
+
 def ekey_needed(row: SignInTransaction, _now: datetime) -> bool:
-    """When the caller demands the e-key or the person wants to use it, until it was right or, where it is not demanded, skipped."""
-    return "ekey_at" not in row.facts and (row.facts.get("ekey") == "must" or bool(row.facts.get("ekey_wanted")))
+    """When the e-key is demanded or the person wants to use it, until it was right or, where it is not demanded, skipped."""
+    # a key that cannot be told by its certificate alone waits for TOTP
+    if "ekey_at" in row.facts or ("ekey_found" in row.facts and "totp_at" not in row.facts):
+        return False
+    return ekey_demanded(row) or bool(row.facts.get("ekey_wanted"))
+
+
+def totp_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When the account has an authenticator app, until its code was right or the e-key was; or when the caller demands it (R75)."""
+    facts = row.facts
+    if "totp_at" in facts:
+        return False
+    # a step-up asks for what it was opened for, not for all the account has
+    own = bool(facts.get("totp_on")) and ("session" not in facts or bool(facts.get("second") or facts.get("ekey_found")))
+    return facts.get("totp") == "must" or (own and ("ekey_at" not in facts or facts.get("totp") == "wish"))

@@ -220,7 +220,7 @@ def _grant(arrived: Arrival, who: authorization.Person, allowed: authorization.A
 def _page(arrived: Arrival, decision: authorization.Decision) -> Answer:
     """Pages need a stored request: what they post or lead to is named by its id."""
     if isinstance(decision, authorization.SignIn | authorization.StepUp):
-        return _sign_in(arrived, step_up=isinstance(decision, authorization.StepUp))
+        return _sign_in(arrived, decision)
     if not arrived.request_id:
         with transaction():
             browser.claim_room()
@@ -251,8 +251,8 @@ def _kept(arrived: Arrival, bound_to: str) -> str | None:
     return pending.store(subject.request, bound_to, arrived.since, now, subject.pushed, signed=subject.signed)
 
 
-def _sign_in(arrived: Arrival, *, step_up: bool = False) -> Answer:
-    """To the pages of the sign-in; `step_up`: whoever is signed in stays so and only shows the e-key."""
+def _sign_in(arrived: Arrival, decision: authorization.SignIn | authorization.StepUp) -> Answer:
+    """To the pages of the sign-in; at a step-up whoever is signed in stays so and only shows the factor that is missing."""
     with transaction():
         over = browser.claim_room(sign_in=True)
         if over is not None and not arrived.request_id:
@@ -260,8 +260,8 @@ def _sign_in(arrived: Arrival, *, step_up: bool = False) -> Answer:
         request_id = _stored(arrived)
         if request_id is None:
             return _client_gone()
-        who = person(arrived.subject.known) if step_up else None
-        transaction_id = leading.begin(arrived.subject, request_id, who, over)
+        who, has = (person(arrived.subject.known), decision.has) if isinstance(decision, authorization.StepUp) else (None, ("password",))
+        transaction_id = leading.begin(arrived.subject, request_id, who, has, over)
     # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
     return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=_wish(arrived)), 303)
 

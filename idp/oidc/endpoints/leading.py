@@ -14,17 +14,19 @@ SIGNIN_HINT_CHARACTERS = 160
 HOST_CHARACTERS = 300
 
 
-def begin(subject: checks.Subject, request_id: str, signed_in: authorization.Person | None, over: SignInTransaction | None) -> str:
+def begin(
+    subject: checks.Subject, request_id: str, signed_in: authorization.Person | None, has: tuple[str, ...], over: SignInTransaction | None
+) -> str:
     """Open a sign-in (inside a transaction) that comes back to the stored request; its id.
 
-    `signed_in`: who stays signed in and only has to show the e-key (step-up). `over`: see flow.begin.
+    `signed_in`: who stays signed in and only has to show what is missing beside `has` (step-up). `over`: see flow.begin.
     """
     settings, caller = web.runtime().settings, _caller(subject, request_id)
+    asked = acr.factors_asked(authorization.levels(subject), has, ekey=settings.ekey_on)
     if signed_in is not None:
         present = flow.SignedIn(signed_in.account_id, signed_in.epoch, signed_in.session_id, signed_in.factors["password"])
-        return flow.begin_step_up(browser.secret(), caller, present, web.now(), settings.signin_seconds, over)
-    ekey = acr.ekey_asked(authorization.levels(subject)) if settings.ekey_on else ""
-    return flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds, over, ekey)
+        return flow.begin_step_up(browser.secret(), caller, present, web.now(), settings.signin_seconds, over, asked)
+    return flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds, over, asked)
 
 
 def _caller(subject: checks.Subject, request_id: str) -> flow.Caller:

@@ -4,8 +4,9 @@ from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
 from idp import web
-from idp.db import transaction
+from idp.db import session, transaction
 from idp.sessions import cookie, lifecycle
+from idp.sessions.models import Session
 from idp.signin import browser, flow
 from idp.signin.views import bp, hub
 
@@ -19,6 +20,18 @@ def begin(return_to: str) -> str:
         over = browser.claim_room(sign_in=True)
         life = web.runtime().settings.signin_seconds
         transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life, over)
+    return url_for("signin.continue_", transaction_id=transaction_id)
+
+
+def step_up(present: web.Principal, return_to: str) -> str:
+    """Open the proof of a second factor, TOTP or e-key, for who is signed in; it comes back to `return_to`. The path to send the person to."""
+    found = session.get_one(Session, present.session_id)
+    who = flow.SignedIn(found.account_id, found.epoch, found.id, found.password_at or found.started_at)
+    asked = {"second" if web.runtime().settings.ekey_on else "totp": "must"}
+    with transaction():
+        over = browser.claim_room(sign_in=True)
+        life = web.runtime().settings.signin_seconds
+        transaction_id = flow.begin_step_up(browser.secret(), flow.Caller(return_to=return_to), who, web.now(), life, over, asked)
     return url_for("signin.continue_", transaction_id=transaction_id)
 
 

@@ -1,0 +1,32 @@
+"""The step of the authenticator app: its code, or a recovery code in its place. Inside a transaction."""
+
+from datetime import datetime
+from typing import Literal
+
+from idp.accounts import notices, totp
+from idp.accounts.models import Account
+from idp.db import session
+from idp.errors import Refusal
+from idp.signin import flow, steps
+from idp.signin.models import SignInTransaction
+
+RECOVERY_USED = "recovery_code_used"
+
+
+def settle(row: SignInTransaction, kind: Literal["code", "recovery_code"], typed: str, secret: str, now: datetime) -> Refusal | None:
+    """What was typed, judged; None = go on."""
+    if not flow.hold(row, steps.totp_needed, now) or row.account_id is None:
+        return None
+    if kind == "recovery_code":
+        refusal = totp.prove_recovery(row.account_id, typed, secret, now)
+    else:
+        refusal = totp.prove(row.account_id, typed, secret, now)
+    if refusal is None:
+        flow.record(row, totp_at=now.isoformat(), totp_on=True)
+        if kind == "recovery_code":
+            notices.announce(RECOVERY_USED, session.get_one(Account, row.account_id), now)
+        return None
+    # switched off meanwhile, by somebody who had proven it
+    if refusal.code == "totp_off":
+        flow.record(row, totp_on=False)
+    return Refusal(refusal.code, kind, refusal.args)
