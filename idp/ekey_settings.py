@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from pydantic_settings import BaseSettings, NoDecode
 
 MAX_ADDRESS_CHARACTERS = 500
+AGENT_VERSION = r"^(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){0,3}$"
 CommaList = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -54,7 +55,21 @@ class EKeySettings(BaseSettings):
         "CN", description="Where the user name stands on a certificate: `CN`, `UPN` (in subjectAltName), or the OID of an attribute."
     )
     ekey_policy_oid: str = Field("", description="Certificate policy (OID) that an e-key must be issued under; empty = any.")
+    initial_password_days: int = Field(90, ge=1, le=90, description="How long the password of a sealed letter opens a new account (R88).")
     agent_port: int = Field(24817, ge=1024, le=65535, description="Port at which people's computers run the e-key driver, on their own 127.0.0.1.")
+    agent_minimum_version: str = Field(
+        "",
+        pattern=f"{AGENT_VERSION}|^$",
+        description="Oldest version of that driver that may sign, such as `0.2`; empty = any. Older ones are told to update.",
+    )
+    ekey_drivers_file: Path | None = Field(
+        None, description="The drivers that the page `/drivers` offers (TOML, see docs/agent.md); empty = no such page."
+    )
+    ekey_drivers_folder: Path | None = Field(None, description="Folder of the files that it names; empty = the folder of that file.")
+    driver_url: str = Field("", description="Link to a page of drivers elsewhere; empty = `/drivers`, if it is there (R19, D14).")
+    ekey_damaged_days: int = Field(
+        15, ge=0, le=90, description="How many days the rights of an e-key that was reported damaged stay open on password and code (R68)."
+    )
     ekey_challenge_seconds: int = Field(120, ge=30, le=120, description="How long an e-key may take to sign.")
 
     @field_validator("ekey_crl_urls", "ekey_ocsp_urls", mode="before")
@@ -82,6 +97,11 @@ class EKeySettings(BaseSettings):
     def ekey_on(self) -> bool:
         """Whether an e-key can be accepted at all."""
         return self.ekey_roots_file is not None
+
+    @property
+    def driver_link(self) -> str:
+        """Where people get the driver; "" where the operator offers none."""
+        return self.driver_url or ("/drivers" if self.ekey_drivers_file else "")
 
     @model_validator(mode="after")
     def _path(self) -> "EKeySettings":

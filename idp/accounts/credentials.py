@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import delete, or_, select, true
 
 from idp import opaque_tokens
-from idp.accounts import password_hashes
+from idp.accounts import initial_password, password_hashes
 from idp.accounts.argon2id import Hasher
+from idp.accounts.initial_password import Initial
 from idp.accounts.models import Account, FormerPassword, KnownDevice, PasswordHistory
 from idp.audit import catalogue as audit
 from idp.db import session
@@ -37,11 +38,12 @@ class Candidate:
     epoch: int
     password_hash: str | None
     former: list[Former] = field(default_factory=list)
+    initial: Initial | None = None
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The password fits this account: its own, or one of its former ones (`truncated`: the old system compared only the beginning, D18).
+    """The password fits this account: its own, its initial one (R88) or a former one (`truncated`: the old system compared the beginning, D18).
 
     It counts only as long as the account's epoch is `epoch`: every password that dies makes it grow.
     """
@@ -51,6 +53,7 @@ class Proof:
     former: bool
     truncated: bool = False
     outdated: bool = False
+    initial: bool = False
 
 
 def load(accounts: Sequence[Account], *, disabled_rows: bool = False) -> list[Candidate]:
@@ -63,7 +66,8 @@ def load(accounts: Sequence[Account], *, disabled_rows: bool = False) -> list[Ca
     usable = true() if disabled_rows else or_(FormerPassword.enabled, FormerPassword.account_id.in_(disabled))
     rows = session.scalars(select(FormerPassword).where(FormerPassword.account_id.in_(ids), usable)).all()
     former = {id_: [Former(r.system, r.scheme, r.encoding, r.sealed_hash) for r in rows if r.account_id == id_] for id_ in ids}
-    return [Candidate(account.id, account.epoch, account.password_hash, former[account.id]) for account in accounts]
+    initial = initial_password.load(ids)
+    return [Candidate(each.id, each.epoch, each.password_hash, former[each.id], initial.get(each.id)) for each in accounts]
 
 
 def _fits_former(former: Former, typed: str, secret: str) -> bool:
@@ -72,9 +76,13 @@ def _fits_former(former: Former, typed: str, secret: str) -> bool:
 
 def _prove_one(candidate: Candidate, typed: str, secret: str, hasher: Hasher) -> Proof | None:
     # One argon2id for every candidate, whatever it has, so that time tells nothing about it (threats F).
-    own = hasher.verify(typed, candidate.password_hash)
     if candidate.password_hash is not None:
+        own = hasher.verify(typed, candidate.password_hash)
         return Proof(candidate.account_id, candidate.epoch, former=False, outdated=hasher.outdated(candidate.password_hash)) if own else None
+    if candidate.initial is None:
+        hasher.verify(typed, None)
+    elif initial_password.opens(candidate.initial, typed, secret, hasher):
+        return Proof(candidate.account_id, candidate.epoch, former=False, initial=True)
     fitting = [former for former in candidate.former if _fits_former(former, typed, secret)]
     if not fitting:
         return None
@@ -92,6 +100,9 @@ def prove(candidates: Sequence[Candidate], typed: str, secret: str, hasher: Hash
 
 def change_reason(account: Account, proof: Proof, weak: bool) -> str | None:
     """Why a new password must be set now (R56), or None. `weak`: what was typed fails R27 or is common."""
+    # R56: class 4 always, and so whoever was given a letter
+    if proof.initial:
+        return "first_signin"
     if not proof.former:
         return account.change_reason
     # R56: class 1 always, class 4 always, classes 2 and 3 only if the old password is weak; D18: a truncated one always
@@ -104,6 +115,8 @@ def change_reason(account: Account, proof: Proof, weak: bool) -> str | None:
 
 def used_before(candidate: Candidate, history: Sequence[str], new: str, secret: str, hasher: Hasher) -> bool:
     """R55, threats F: whether `new` is the present password, an old system's, or one of the last platform passwords."""
+    if candidate.initial is not None and initial_password.opens(candidate.initial, new, secret, hasher):
+        return True
     platform = [stored for stored in (candidate.password_hash, *history) if stored]
     return any(hasher.verify(new, stored) for stored in platform) or any(_fits_former(former, new, secret) for former in candidate.former)
 
@@ -139,6 +152,7 @@ def set_password(account: Account, new_hash: str, reason: str, now: datetime) ->
     account.epoch += 1
     account.updated_at = now
     session.execute(delete(KnownDevice).where(KnownDevice.account_id == account.id))
+    initial_password.forget(account.id)
     died = _forget_former(account.id)
     audit.password_changed(now, account_id=account.id, reason=reason, old_hashes=died)
     return died
@@ -149,6 +163,7 @@ def keep_typed(account: Account, new_hash: str, now: datetime) -> int:
     account.password_hash, account.password_changed_at = new_hash, now
     account.epoch += 1  # the other old passwords are dead, and whatever rested on them
     account.updated_at = now
+    initial_password.forget(account.id)
     died = _forget_former(account.id)
     audit.password_rehashed(now, account_id=account.id, old_hashes=died)
     return died

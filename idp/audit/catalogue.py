@@ -121,6 +121,31 @@ def ekey_repaired(now: datetime, *, account_id: int | None, serial: str) -> None
     _write("ekey.repaired", now, account_id=account_id, detail={"serial": serial})
 
 
+def ekey_enrolled(now: datetime, *, account_id: int, serial: str, by: str, made: bool) -> None:
+    """A key of the office's list was given to an account; `made`: the account is new. `by`: account of the officer, "" at the command line."""
+    _write("ekey.enrolled", now, account_id=account_id, detail={"serial": serial, "by": by, "made": made})
+
+
+def initial_password_made(now: datetime, *, account_id: int, serial: str, by: str, how: str) -> None:
+    """An initial password opens the account from now on (`how`: letter or activation_code); what did before opens nothing more (R88)."""
+    _write("account.initial_password.made", now, account_id=account_id, detail={"serial": serial, "by": by, "how": how})
+
+
+def letter_announced(now: datetime, *, account_id: int, serial: str, by: str) -> None:
+    """An officer asked for a sealed letter, to be fetched once; the account's initial password opens nothing more."""
+    _write("account.letter.announced", now, account_id=account_id, detail={"serial": serial, "by": by})
+
+
+def ekey_replaced(now: datetime, *, account_id: int, serial: str, other: str, by: str) -> None:
+    """An officer let the listed key `other` stand in for this one; the account stays (R68)."""
+    _write("ekey.replaced", now, account_id=account_id, detail={"serial": serial, "other": other, "by": by})
+
+
+def ekey_acted(now: datetime, *, account_id: int | None, serial: str, by: str, act: str) -> None:
+    """An officer of the key office did something to a key (lost, lift, withdraw, bind, …), beside what that led to."""
+    _write("ekey.acted", now, account_id=account_id, detail={"serial": serial, "by": by, "act": act})
+
+
 def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -> None:
     """A key was withdrawn or died, and a session that rested on it fell back to the password."""
     _write("ekey.lost", now, account_id=account_id, detail={"session": session_id, "serial": serial})
@@ -203,6 +228,11 @@ def code_refused(now: datetime, *, account_id: int | None, purpose: str, reason:
 def register_imported(now: datetime, *, kind: str, accepted: int, rejected: int) -> None:
     """A register (enterprises, ekeys) was imported."""
     _write("register.imported", now, detail={"kind": kind, "accepted": accepted, "rejected": rejected})
+
+
+def register_row_taken(now: datetime, *, serial: str, result: str) -> None:
+    """The key office pushed one row of its list; `result` added, changed or unchanged."""
+    _write("register.row_taken", now, detail={"serial": serial, "result": result})
 
 
 def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, rejected: int) -> None:

@@ -1,6 +1,5 @@
 """Steps 4 and 6: what a card's certificate must be good for, and the name that stands on it."""
 
-import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,12 +16,10 @@ from idp.ekey import der, signatures
 from idp.ekey.chain import BROKEN, extension
 from idp.ekey.refusal import Refused
 from idp.enterprises import codes
-from idp.key_register.office_list import SERIAL
+from idp.key_register.office_list import SERIAL, USER_NAME
 
 UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")
 _UTF8_STRING = 0x0C
-# Latin letters, digits, Chinese characters and the few signs of user names; the first is a letter, a digit or a character
-NAME = re.compile(r"[0-9A-Za-z\u3400-\u9fff][0-9A-Za-z\u3400-\u9fff._@-]{0,159}")
 
 
 def fault(certificate: x509.Certificate, policy_oid: str) -> Refused | None:
@@ -76,7 +73,7 @@ def identity(found: list[x509.Certificate], rule: str) -> Identity | Refused:
         organisation = _only(_attributes(certificate, NameOID.ORGANIZATION_IDENTIFIER), "")
     except BROKEN:
         return Refused(6, "name", "unreadable")
-    if name is None or not NAME.fullmatch(name) or directory.normalise(name) != name:
+    if name is None or not USER_NAME.fullmatch(name) or directory.normalise(name) != name:
         return Refused(6, "name")
     if serial is None or organisation is None or (serial and not SERIAL.fullmatch(serial)):
         return Refused(6, "serial")

@@ -10,7 +10,10 @@ from idp.enterprises.models import Enterprise
 
 
 class EKey(Base):
-    """One e-key (电子钥匙) as the key office lists it. `status` is the office's word: active | expired | revoked; dates count too (D15)."""
+    """One e-key (电子钥匙) as the key office lists it. `status` is the office's word: active | expired | revoked; dates count too (D15).
+
+    For new keys (R88): the `user_name` that comes with it, "" = none; `activation_digest` of the code that does (see activation.py).
+    """
 
     __tablename__ = "ekeys"
 
@@ -20,6 +23,8 @@ class EKey(Base):
     issued: Mapped[date | None]
     expires: Mapped[date | None]
     status: Mapped[str] = mapped_column(String(16), default="active")
+    user_name: Mapped[str] = mapped_column(String(160), default="", server_default="")
+    activation_digest: Mapped[str | None] = mapped_column(String(64))
 
     enterprise: Mapped[Enterprise] = relationship()
     licences: Mapped[list["EKeyLicence"]] = relationship(cascade="all, delete-orphan", lazy="selectin", order_by="EKeyLicence.system")

@@ -1,7 +1,7 @@
-"""The import of the key office's list: a UTF-8 file with the columns serial, enterprise_code, holder, licences, issued, expires, status.
+"""The key office's list: a UTF-8 file with the columns serial, enterprise_code, holder, licences, issued, expires, status, or one row of it.
 
 `licences` are codes of business systems separated by blanks. The list adds and updates keys, their licences included; a key that it no longer
-names stays as it is.
+names stays as it is. For new keys it may carry `user_name` and `activation_code` (R88); where a row says nothing of them, what was said stays.
 """
 
 import re
@@ -16,18 +16,22 @@ from idp.db import session
 from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
 from idp.enterprises import codes, register
 from idp.enterprises.register import FLUSH_EVERY_ROWS
+from idp.key_register import activation
 from idp.key_register.models import EKey, EKeyLicence
 
 COLUMNS = ("serial", "enterprise_code", "holder", "licences", "issued", "expires", "status")
+OPTIONAL = ("user_name", "activation_code")
 STATUSES = ("active", "expired", "revoked")
 SERIAL = re.compile(r"[0-9A-Z][0-9A-Z-]{0,39}")
 SYSTEM = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Latin letters, digits, Chinese characters and the few signs of user names; the first is a letter, a digit or a character
+USER_NAME = re.compile(r"[0-9A-Za-z\u3400-\u9fff][0-9A-Za-z\u3400-\u9fff._@-]{0,159}")
 MAX_HOLDER_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One valid row of the list; `enterprise` its normalised code or USCC."""
+    """One valid row of the list; `enterprise` its normalised code or USCC; the last two "" where the row says nothing of them."""
 
     serial: str
     enterprise: str
@@ -36,16 +40,18 @@ class Entry:
     issued: date | None
     expires: date | None
     status: str
+    user_name: str
+    activation_code: str
 
 
-def import_file(path: Path, report: Report, now: datetime) -> None:
+def import_file(path: Path, report: Report, secret: str, now: datetime) -> None:
     """Take the list in (inside a transaction); rows that cannot be taken are reported and left out."""
     first_line: dict[str, int] = {}
     # no two rows are about the same thing, so nothing that is looked up waits unwritten: writes go out in bulk
     with session.no_autoflush:
         for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
             found = _read(row)
-            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report)
+            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret)
             if fault:
                 report.reject(row.line, fault.column, fault.reason)
             if number % FLUSH_EVERY_ROWS == 0:
@@ -54,6 +60,24 @@ def import_file(path: Path, report: Report, now: datetime) -> None:
     if report.counts["added"] or report.counts["changed"]:
         accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
         audit.register_imported(now, kind="ekeys", accepted=accepted, rejected=report.counts["rejected"])
+
+
+def take_row(cells: dict[str, str], secret: str, now: datetime) -> str | Fault:
+    """Take one row in, as the file would (inside a transaction): what came of it, added | changed | unchanged; or what is wrong with it."""
+    missing = next((column for column in COLUMNS if column not in cells), None)
+    unknown = next((column for column in cells if column not in (*COLUMNS, *OPTIONAL)), None)
+    if missing or unknown:
+        return Fault(missing, "is missing") if missing else Fault(str(unknown), "no such column")
+    report = Report("")
+    found = _read(Row(1, cells))
+    fault = found if isinstance(found, Fault) else _store(found, report, secret)
+    if fault:
+        return fault
+    assert isinstance(found, Entry)
+    session.flush()
+    (what,) = report.counts
+    audit.register_row_taken(now, serial=found.serial, result=what)
+    return what
 
 
 def _day(text: str) -> date | None:
@@ -66,6 +90,7 @@ def _read(row: Row) -> Entry | Fault:
     serial, enterprise = codes.normalise(row.cells["serial"]), codes.normalise(row.cells["enterprise_code"])
     holder, status = " ".join(row.cells["holder"].split()), row.cells["status"].strip().lower()
     licences = tuple(dict.fromkeys(row.cells["licences"].lower().split()))
+    user_name, code = (row.cells.get(column, "").strip() for column in OPTIONAL)
     try:
         issued, expires = _day(row.cells["issued"]), _day(row.cells["expires"])
     except ValueError:
@@ -78,11 +103,13 @@ def _read(row: Row) -> Entry | Fault:
         ("licences", all(SYSTEM.fullmatch(system) for system in licences), "not codes of business systems separated by blanks"),
         ("expires", not (issued and expires and expires < issued), "before the day of issue"),
         ("status", status in STATUSES, f"not one of {', '.join(STATUSES)}"),
+        ("user_name", not user_name or USER_NAME.fullmatch(user_name) is not None, "not a user name (letters, digits, Chinese, . _ @ -)"),
+        ("activation_code", not code or activation.CODE.fullmatch(code) is not None, "not 6 to 40 printable ASCII characters without blanks"),
     )
     for column, good, reason in checks:
         if not good:
             return Fault(column, reason)
-    return Entry(serial, enterprise, holder, licences, issued, expires, status)
+    return Entry(serial, enterprise, holder, licences, issued, expires, status, user_name, code)
 
 
 def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
@@ -92,7 +119,7 @@ def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
     return None
 
 
-def _store(entry: Entry, report: Report) -> Fault | None:
+def _store(entry: Entry, report: Report, secret: str) -> Fault | None:
     enterprise = register.find(entry.enterprise)
     if enterprise is None:
         return Fault("enterprise_code", f"{entry.enterprise} is not in the register of enterprises")
@@ -103,15 +130,18 @@ def _store(entry: Entry, report: Report) -> Fault | None:
     if known is None:
         session.add(known := EKey(serial=entry.serial, enterprise_id=enterprise.id))
         report.counts["added"] += 1
-        _fill(known, entry)
+        _fill(known, entry, secret)
     else:
-        report.counts["changed" if _fill(known, entry) else "unchanged"] += 1
+        report.counts["changed" if _fill(known, entry, secret) else "unchanged"] += 1
     return None
 
 
-def _fill(key: EKey, entry: Entry) -> bool:
+def _fill(key: EKey, entry: Entry, secret: str) -> bool:
     """Give the key what the list says; whether anything was new."""
-    new = {field: getattr(entry, field) for field in ("holder", "issued", "expires", "status") if getattr(entry, field) != getattr(key, field)}
+    says: dict[str, object] = {field: getattr(entry, field) for field in ("holder", "issued", "expires", "status")}
+    says |= {"user_name": entry.user_name} if entry.user_name else {}
+    says |= {"activation_digest": activation.digest(secret, entry.serial, entry.activation_code)} if entry.activation_code else {}
+    new = {field: value for field, value in says.items() if value != getattr(key, field)}
     for field, value in new.items():
         setattr(key, field, value)
     had = {licence.system for licence in key.licences}

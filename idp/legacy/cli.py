@@ -54,7 +54,7 @@ def import_all(folder: Path, as_of: datetime, strict: bool) -> None:
     missing = _missing(folder, systems)
     files: list[tuple[Path, import_command.Importer]] = [
         (folder / "enterprises.csv", lambda path, report: register.import_file(path, report, now)),
-        (folder / "ekeys.csv", lambda path, report: office_list.import_file(path, report, now)),
+        (folder / "ekeys.csv", lambda path, report: office_list.import_file(path, report, secret, now)),
     ]
     for system in systems:
         file = _dump(folder, system)

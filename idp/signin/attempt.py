@@ -13,7 +13,7 @@ from idp.captcha import rules as captcha
 from idp.db import session
 from idp.errors import Refusal
 from idp.settings import Settings
-from idp.signin import flow, notices, steps
+from idp.signin import code_step, flow, notices, steps
 from idp.signin.models import SignInTransaction
 
 CAPTCHA_FROM_FAILURE = 3
@@ -183,6 +183,7 @@ def choose(row: SignInTransaction, account_id: str, secret: str, settings: Setti
     row.account_id = account.id
     due = _contacts_due(account, reason, now, timedelta(days=settings.contact_proof_days))
     flow.record(row, epoch=account.epoch, change_due=reason, contacts_due=due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
+    flow.record(row, code_due=code_step.due(row, account, now))
     return True
 
 
