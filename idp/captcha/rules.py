@@ -9,18 +9,15 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 
-from idp import opaque_tokens
+from idp import opaque_tokens, typed_digits
 from idp.captcha.models import CaptchaChallenge
 from idp.db import session, spend_once
 
 # 0 and 1 are left out: they are read as letters.
 DIGITS = "23456789"
 LENGTH = 5
-MAX_TYPED_CHARACTERS = 32
 PURPOSE = "captcha"
 HANDLE = re.compile(r"[A-Za-z0-9_-]{43}")
-# what Chinese input methods type for digits
-NARROW = str.maketrans("０１２３４５６７８９", "0123456789")
 
 
 def new(transaction_id: str, secret: str, now: datetime, life_seconds: int) -> str:
@@ -53,12 +50,7 @@ def check(challenge_id: str, transaction_id: str, typed: str, secret: str, now: 
     alive = (CaptchaChallenge.spent_at.is_(None), CaptchaChallenge.expires_at > now)
     if answer is None or not spend_once(update(CaptchaChallenge).where(*mine, *alive).values(spent_at=now)):
         return False
-    return len(typed) <= MAX_TYPED_CHARACTERS and opaque_tokens.same(_digits(typed), answer)
-
-
-def _digits(typed: str) -> str:
-    """The typed digits without blanks, full-width ones as ASCII."""
-    return "".join(typed.translate(NARROW).split())
+    return opaque_tokens.same(typed_digits.read(typed) or "", answer)
 
 
 def sweep(now: datetime) -> None:

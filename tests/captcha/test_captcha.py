@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
 
+from idp import typed_digits
 from idp.captcha import image, rules
 from idp.captcha.models import CaptchaChallenge
 from idp.db import session, transaction
@@ -71,7 +72,7 @@ def test_five_minutes_and_no_longer(seconds: int, taken: bool) -> None:
 
 def test_a_long_answer_is_not_looked_at() -> None:
     asked = ask()
-    assert not check(asked, answer(asked) + " " * rules.MAX_TYPED_CHARACTERS)
+    assert not check(asked, answer(asked) + " " * typed_digits.MAX_TYPED_CHARACTERS)
 
 
 def test_another_transaction_cannot_use_or_spend_it() -> None:
