@@ -1,5 +1,7 @@
 """`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey withdraw`: a key counts no more."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -61,18 +63,38 @@ def make() -> None:
 @click.option("--name", help="User name on the certificate of the one SERIAL; default: the account's, else made from code and serial.")
 @click.option("--format", "form", type=click.Choice(("pem", "p12")), default="pem", show_default=True, help="What is written; SM2 only in pem.")
 @click.option("--password-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="First line = password of the PKCS#12 files.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder for the files `<serial>.pem` or `.p12` (0600).")
-def issue(serials: tuple[str, ...], every: bool, kind: str, name: str | None, form: str, password_file: Path | None, out: Path) -> None:
-    """Issue certificates for keys of the key office's list, with fresh private keys in files."""
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the files `<serial>.pem` or `.p12` (0600).")
+@click.option("--card", "reader", is_flag=False, flag_value="", help="Instead: onto the card in the reader of this name, or in the only reader.")
+def issue(
+    serials: tuple[str, ...], every: bool, kind: str, name: str | None, form: str, password_file: Path | None, out: Path | None, reader: str | None
+) -> None:
+    """Issue certificates for keys of the key office's list, with fresh private keys in files, or one on a card and nowhere else."""
     authority, now = _existing("issue"), web.now()
     if bool(serials) == every or (name is not None and len(serials) != 1):
         raise BadInput("name the serials, or --all; --name goes with one serial", field="idp ekey issue")
-    password = _password(password_file, form, kind)
+    if (out is None) == (reader is None):
+        raise BadInput("either a folder for files, or --card", field="--out")
     keys = _keys(serials)
+    if out is None:
+        _onto_card(authority, keys, kind, name, reader or "")
+        return
+    password = _password(password_file, form, kind)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
     for card in authority.issue([_holder(key, name) for key in keys], kind, now):
         dev_ca.write_private(out / f"{card.holder.serial}.{form}", _written(card, password))
     click.echo(f"issued: {len(keys)} · {kind} · {out}")
+
+
+def _onto_card(authority: DevelopmentCa, keys: list[EKey], kind: str, name: str | None, reader: str) -> None:
+    """The agent writes the card, in a process of its own: the server touches no reader. The private key goes through a pipe and lies nowhere."""
+    if len(keys) != 1:
+        raise BadInput("takes one SERIAL", field="--card")
+    (card,) = authority.issue([_holder(keys[0], name)], kind, web.now())
+    command = [sys.executable, "-m", "idp.ekey.agent", "personalise", "-", *(["--reader", reader] if reader else [])]
+    ended = subprocess.run(command, input=card.pem(), capture_output=True, check=False)  # noqa: S603  # fixed command
+    if ended.returncode:
+        raise BadInput((ended.stderr.decode(errors="replace").strip().splitlines() or ["the agent did not start"])[-1], field="--card")
+    click.echo(f"written: {card.holder.serial} · {kind} · {ended.stdout.decode(errors='replace').strip()}")
 
 
 def _password(file: Path | None, form: str, kind: str) -> str:

@@ -1,4 +1,4 @@
-"""The command `idp-ekey-agent`: reads its options, starts the service, asks for PINs in the main thread."""
+"""The command `idp-ekey-agent`: reads its options, starts the service, asks for PINs in the main thread. `personalise` writes a card instead."""
 
 import argparse
 import locale
@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from idp.ekey.agent import PORT, VERSION, words
+from idp.ekey.agent import PORT, VERSION, personalisation, words
 from idp.ekey.agent.authentication import Authentication
 from idp.ekey.agent.cards import Readers
 from idp.ekey.agent.events import Events
@@ -68,19 +68,22 @@ def run(port: int, origins: Sequence[str], readers: Readers, prompt: Prompt, sto
     try:
         carried.answer_until(stop)
     finally:
+        stop.set()
         server.shutdown()
         server.server_close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the agent until Ctrl-C or SIGTERM; gives the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["personalise"]:
+        return personalisation.main(arguments[1:], PcscReaders())
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: sys.exit(0))  # also out of a question that waits
     try:
-        run(options.port, options.origin, PcscReaders(), _prompt(options.prompt, options.language), stop)
+        run(options.port, options.origin, PcscReaders(), _prompt(options.prompt, options.language), threading.Event())
     except OSError as error:
         sys.stderr.write(f"port {options.port}: {error.strerror}\n")
         return 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from smartcard import scard
 
-from idp.ekey.agent.cards import Card, CardFault, Code, ReaderState
+from idp.ekey.agent.cards import CardFault, Code, ReaderState
 from idp.ekey.agent.piv import PivCard
 
 CHANGE_MILLISECONDS = 1000
@@ -104,7 +104,7 @@ class PcscReaders:
             raise _Failed(result[0])
 
     @contextmanager
-    def open(self, reader: str) -> Iterator[Card]:
+    def open(self, reader: str) -> Iterator[PivCard]:
         """The PIV card in `reader`, in a transaction. Reset afterwards, so that no program finds it open."""
         try:
             with _context() as context, _connected(context, reader) as (handle, protocol):

@@ -63,13 +63,13 @@ class PivCard:
     def __init__(self, transmit: Transmit) -> None:
         """Select the PIV applet."""
         self._transmit = transmit
-        _, status = self._send(0xA4, 0x04, 0x00, AID)
+        _, status = self.send(0xA4, 0x04, 0x00, AID)
         if status != OK:
             raise CardFault(Code.NOT_PIV)
 
     def certificate(self) -> bytes:
         """The certificate of slot 9A, DER."""
-        data, status = self._send(0xCB, 0x3F, 0xFF, CERTIFICATE_9A)
+        data, status = self.send(0xCB, 0x3F, 0xFF, CERTIFICATE_9A)
         content = find(data, 0x53) or b""
         certificate, info = find(content, 0x70), find(content, 0x71)
         if status != OK or not certificate:
@@ -82,7 +82,7 @@ class PivCard:
     def pin_tries(self) -> int:
         """Tries left; the card is asked without a PIN, which costs none."""
         self._log_out()  # a card that somebody else left open would say "proven"
-        _, status = self._send(0x20, 0x00, PIN)
+        _, status = self.send(0x20, 0x00, PIN)
         if status == BLOCKED:
             return 0
         if status & 0xFFF0 != 0x63C0:
@@ -98,7 +98,7 @@ class PivCard:
             self._log_out()
 
     def _verify(self, pin: str) -> None:
-        _, status = self._send(0x20, 0x00, PIN, pin.encode("ascii").ljust(8, b"\xff"))
+        _, status = self.send(0x20, 0x00, PIN, pin.encode("ascii").ljust(8, b"\xff"))
         if status == BLOCKED or status == 0x63C0:
             raise CardFault(Code.PIN_BLOCKED, 0)
         if status & 0xFFF0 == 0x63C0:
@@ -111,7 +111,7 @@ class PivCard:
         digest = algorithm.hash(message)
         block = rsa_block(digest, size) if algorithm is Algorithm.RS256 else digest
         template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, block))
-        data, status = self._send(0x87, identifier, KEY_9A, template)
+        data, status = self.send(0x87, identifier, KEY_9A, template)
         signature = find(find(data, 0x7C) or b"", 0x82)
         if status != OK or not signature:
             raise CardFault(Code.NOT_PIV if status in NOT_FOUND else Code.PCSC)
@@ -119,9 +119,9 @@ class PivCard:
 
     def _log_out(self) -> None:
         """The card forgets that the PIN was right (SP 800-73-4 part 2, §3.2.1). Where a card does not know this, closing it resets it."""
-        self._send(0x20, 0xFF, PIN)
+        self.send(0x20, 0xFF, PIN)
 
-    def _send(self, ins: int, p1: int, p2: int, data: bytes = b"") -> tuple[bytes, int]:
+    def send(self, ins: int, p1: int, p2: int, data: bytes = b"") -> tuple[bytes, int]:
         """Data and status of one command: long ones go chained, long answers are fetched (ISO/IEC 7816-4 §5.3)."""
         while len(data) > PORTION:
             answer = self._transmit(bytes([0x10, ins, p1, p2, PORTION]) + data[:PORTION])

@@ -60,10 +60,13 @@ class TerminalPrompt:
         self._words = words
 
     def pin(self, question: Question) -> str | None:
-        """See Prompt; an empty line cancels."""
+        """See Prompt; an empty line cancels, and so does the end of the input."""
         who = self._words["who"].format(username=question.username)
         note = self._words["note"].format(tries=question.tries)
-        return getpass.getpass(f"{who} {question.origin}\n{note}\n{self._words['pin']}: ") or None
+        try:
+            return getpass.getpass(f"{who} {question.origin}\n{note}\n{self._words['pin']}: ") or None
+        except EOFError:
+            return None
 
     def last_try(self, question: Question) -> bool:
         """See Prompt."""
