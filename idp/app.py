@@ -7,12 +7,14 @@ from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
 from idp.accounts import credentials, lockout, roles
+from idp.accounts import notices as account_notices
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
 from idp.ekey import chain, challenges, driver_files, revocation_cache, sm2, withdrawal
+from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
@@ -24,6 +26,7 @@ from idp.oidc.keys import KeyRing
 from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
 from idp.portal import frame
+from idp.portal.account import views as account_views
 from idp.portal import views as portal_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
@@ -41,6 +44,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     ekey_views.bp,
     captcha_views.pages,
     portal_views.pages,
+    account_views.pages,
     oidc_endpoints.blueprint,
     second_person_views.bp,
     officer_views.bp,
@@ -52,6 +56,8 @@ STEPS = (
     Step("choose", steps.choose_needed),
     Step("ekey", steps.ekey_needed),
     Step("totp", steps.totp_needed),
+    Step("code", steps.code_needed),
+    Step("report", steps.report_needed),
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
 )
@@ -88,6 +94,11 @@ def end_dead_keys(now: datetime) -> None:
     withdrawal.fall_back(web.today(), now, web.runtime().hooks.key_lost)
 
 
+def warn_of_ending_keys(now: datetime) -> bool:
+    """R68: 60, 30 and 7 days before."""
+    return ekey_notices.warn(now, web.today())
+
+
 def ask_for_revocation_lists(now: datetime) -> None:
     """The lists of the CAs of e-keys, before the ones at hand are over."""
     settings = web.runtime().settings
@@ -115,6 +126,7 @@ JOBS = (
     end_closed_sessions,
     challenges.sweep,
     revocation_cache.sweep,
+    warn_of_ending_keys,
     second_person.expire,
     ask_for_revocation_lists,
 )
@@ -125,7 +137,9 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
     trust, crl_urls = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file), settings.ekey_crl_urls
     return {
         delivery.CODE: delivery.deliver(adapters, secret),
+        account_notices.NOTICE: account_notices.tell(adapters, settings.service_telephone),
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
+        ekey_notices.NOTICE: ekey_notices.tell(adapters, settings.service_telephone),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
         revocation_cache.CRL: revocation_cache.fetch(adapters.outbound, trust, crl_urls, adapters.clock.now),

@@ -14,12 +14,12 @@ from idp.signin.views import bp, hub
 OLD_BROWSERS = ("MSIE ", "Trident/")
 
 
-def begin(return_to: str) -> str:
+def begin(return_to: str, login_hint: str = "") -> str:
     """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to."""
     with transaction():
         over = browser.claim_room(sign_in=True)
         life = web.runtime().settings.signin_seconds
-        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to), web.now(), life, over)
+        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to, login_hint=login_hint), web.now(), life, over)
     return url_for("signin.continue_", transaction_id=transaction_id)
 
 

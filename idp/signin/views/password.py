@@ -87,7 +87,7 @@ def _record(row: SignInTransaction, admitted: Admitted, proofs: list[Proof], typ
         refusal = attempt.passed(row, admitted, caller, right, settings, web.now())
         if refusal is None:
             # R18: whoever read or ticked the e-key proves it next
-            flow.record(row, ekey_wanted=settings.ekey_on and request.form.get("ekey") == "use")
+            flow.record(row, ekey_wanted=settings.ekey_on and request.form.get("ekey") == "use" and not row.facts.get("report"))
             flow.hand_over(row, browser.renew())
     return row, refusal
 

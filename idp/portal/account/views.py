@@ -1,0 +1,96 @@
+"""/account and /account/totp (R75)."""
+
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request, url_for
+from flask_babel import gettext
+from markupsafe import Markup
+
+from idp import web
+from idp.accounts import totp
+from idp.db import transaction
+from idp.errors import Refusal
+from idp.portal import hall
+from idp.portal.account import totp_changes
+from idp.signin.views import lately
+
+pages = Blueprint("account", __name__)
+
+
+@pages.get("/account")
+@web.access.person
+def index() -> str:
+    """What there is to see and change."""
+    return _page("index", totp_on=totp.is_on(web.signed_in().account_id))
+
+
+def _page(name: str, **shown: Any) -> str:
+    return render_template(f"account/{name}.html", person=hall.person(web.signed_in().account_id), **shown)
+
+
+@pages.get("/account/totp")
+@web.access.person
+def totp_page() -> str:
+    """Whether it is on, and what can be done."""
+    return _page("totp", state=totp.state(web.signed_in().account_id))
+
+
+@pages.get("/account/totp/setup")
+@web.access.person
+def setup() -> Any:
+    """Picture and secret, for this session alone, and the field for the first code."""
+    return lately.ask(url_for("account.setup")) or _setup([])
+
+
+def _setup(errors: list[Refusal], status: int = 200) -> Any:
+    present, runtime = web.signed_in(), web.runtime()
+    with transaction():
+        plain = totp.begin(present.account_id, present.session_id, runtime.secret, web.now())
+    if plain is None:
+        return redirect(url_for("account.totp_page"), 303)
+    text = totp.uri(plain, hall.person(present.account_id).username, gettext("site.name"))
+    # ours: segno's text of our own address, whose name is percent-encoded; no sign of it can end a tag
+    picture = Markup(totp.picture(text))  # noqa: S704
+    return _page("totp_setup", picture=picture, secret=totp.in_groups(plain), errors=errors), status
+
+
+@pages.post("/account/totp/setup")
+@web.access.person
+def confirm() -> Any:
+    """The first code switches it on; the answer shows the recovery codes, this once."""
+    again = lately.ask(url_for("account.setup"))
+    if again is not None:
+        return again
+    typed, present, runtime = request.form.get("code", ""), web.signed_in(), web.runtime()
+    if not typed.strip():
+        return _setup([Refusal("totp_missing", "code")], 422)
+    with transaction():
+        on_end = runtime.hooks.session_ended
+        codes = totp_changes.switch_on(present.account_id, present.session_id, typed, runtime.secret, web.now(), on_end)
+    if isinstance(codes, Refusal):
+        return _setup([codes], 429 if codes.code == "totp_too_many" else 422)
+    return _page("totp_codes", codes=codes, first=True)
+
+
+@pages.post("/account/totp/off")
+@web.access.person
+def switch_off() -> Any:
+    """Switch it off; password and app were proven lately."""
+    again = lately.ask(url_for("account.totp_page"))
+    if again is None:
+        present = web.signed_in()
+        with transaction():
+            totp_changes.switch_off(present.account_id, present.session_id, web.now(), web.runtime().hooks.session_ended)
+    return again or redirect(url_for("account.totp_page"), 303)
+
+
+@pages.post("/account/totp/recovery-codes")
+@web.access.person
+def new_codes() -> Any:
+    """Other recovery codes, shown this once."""
+    again = lately.ask(url_for("account.totp_page"))
+    if again is not None:
+        return again
+    with transaction():
+        codes = totp_changes.new_codes(web.signed_in().account_id, web.runtime().secret, web.now())
+    return _page("totp_codes", codes=codes, first=False) if codes is not None else redirect(url_for("account.totp_page"), 303)
