@@ -26,8 +26,8 @@ from idp.oidc.keys import KeyRing
 from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
 from idp.portal import frame
-from idp.portal.account import views as account_views
 from idp.portal import views as portal_views
+from idp.portal.account import views as account_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
 from idp.second_person.rules import Act

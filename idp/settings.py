@@ -115,7 +115,6 @@ class Settings(EKeySettings):
     mail_from: str = Field("no-reply@localhost", description="Sender of mails.")
     service_telephone: str = Field("12335", description="Service telephone on every page (D14).")
     key_application_url: str = Field("", description="Link to the key office's procedure (R43, D14).")
-    driver_url: str = Field("", description="Link to the e-key driver (R19, D14).")
     code_lookup_url: str = Field("", description="Link to the enterprise code look-up (R51, D14).")
 
     @classmethod

@@ -4,7 +4,11 @@ Whoever holds a foreign card learns no more than its owner can do something abou
 share one text.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from idp.errors import Refusal
 
 AGAIN = "ekey_again"
 EXPIRED = "ekey_expired"
@@ -76,13 +80,33 @@ PUBLIC = {
 
 @dataclass(frozen=True)
 class Refused:
-    """Refused at `step` for `reason` (a key of PUBLIC); `detail` is for the audit alone."""
+    """Refused at `step` for `reason` (a key of PUBLIC); `detail` is for the audit alone.
+
+    `day` (Beijing) on which a key ended or begins, `owner`: the user name that it belongs to, where the holder may know.
+    """
 
     step: int
     reason: str
     detail: str = ""
+    day: date | None = None
+    owner: str = ""
 
     @property
     def public(self) -> str:
         """The code of the sentence that the person reads: `error.<code>`."""
-        return PUBLIC[self.reason]
+        code = PUBLIC[self.reason]
+        return f"{code}_on" if self.day is not None and code in (EXPIRED, NOT_YET_VALID) else code
+
+    def told(self) -> Refusal:
+        """That sentence, with the day and the name in it."""
+        known = {"date": self.day, "name": self.owner}
+        return Refusal(self.public, args={name: value for name, value in known.items() if value})
+
+    def kept(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self) | {"day": self.day.isoformat() if self.day else None}
+
+    @classmethod
+    def again(cls, kept: dict[str, Any]) -> "Refused":
+        """What was kept."""
+        return cls(**kept | {"day": date.fromisoformat(kept["day"]) if kept["day"] else None})

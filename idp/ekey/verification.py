@@ -18,7 +18,7 @@ from datetime import datetime
 
 from cryptography import x509
 
-from idp.ekey import chain, leaf, protocol, revocation, signatures
+from idp.ekey import agent_versions, chain, leaf, protocol, revocation, signatures
 from idp.ekey.chain import Trust
 from idp.ekey.leaf import Identity
 from idp.ekey.protocol import Token
@@ -36,10 +36,12 @@ class Rules:
     policy_oid: str = ""
 
 
-def read(text: str) -> Token | Refused:
-    """Step 1, the token: what a browser sent, read strictly."""
+def read(text: str, agent_minimum: str = "") -> Token | Refused:
+    """Step 1, the token: what a browser sent, read strictly, made by a driver that is not too old."""
     found = protocol.parse(text)
-    return Refused(1, "malformed", found.value) if isinstance(found, protocol.Fault) else found
+    if isinstance(found, protocol.Fault):
+        return Refused(1, "malformed", found.value)
+    return Refused(1, "agent_outdated", found.app_version) if agent_versions.outdated(found.app_version, agent_minimum) else found
 
 
 def prove(token: Token, nonce: str, rules: Rules, source: Source, now: datetime) -> Identity | Refused:

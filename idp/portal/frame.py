@@ -29,10 +29,11 @@ class Site:
     service_telephone: str
     issuer: str
     key_application_url: str
-    driver_url: str
+    driver_link: str
     code_lookup_url: str
     ekey_on: bool
     agent_port: int
+    agent_minimum_version: str
     password_history_count: int
 
 

@@ -50,11 +50,42 @@ const ask = async (path, body) => {
   return answer.json().catch(() => ({ error: "other" }));
 };
 
+// The rule of idp/ekey/agent_versions.py: up to four numbers, compared as numbers, missing ones are 0; what is no version is too old.
+const numbers = (text) => (/^(0|[1-9][0-9]{0,5})(\.(0|[1-9][0-9]{0,5})){0,3}$/.test(text) ? text.split(".").map(Number) : null);
+
+const outdated = (version) => {
+  const needed = numbers(page.dataset.agentNeeds ?? "");
+  if (!needed) return false;
+  const found = numbers(version ?? "");
+  if (!found) return true;
+  const differing = [0, 1, 2, 3].map((place) => (found[place] ?? 0) - (needed[place] ?? 0)).find((difference) => difference !== 0);
+  return differing < 0;
+};
+
+const driverStatus = async () => {
+  const told = await ask("/v1/status");
+  return told.readers && outdated(told.version) ? { error: "outdated" } : told;
+};
+
+// --- the page of drivers: does it run? ------------------------------------------------------------------------------------------------------
+
+const tryDriver = async () => {
+  const runs = page.querySelector(".ekey-runs");
+  runs.hidden = true;
+  busy(true);
+  const told = await driverStatus();
+  busy(false);
+  // an empty reader is no fault of the driver
+  if (!told.readers) return say(told.error ?? "other");
+  runs.textContent = runs.textContent.replace("{version}", told.version ?? "");
+  runs.hidden = false;
+};
+
 // --- the page of user name and password: the key gives the name -----------------------------------------------------------------------------
 
 const readName = async () => {
   busy(true);
-  const status = await ask("/v1/status");
+  const status = await driverStatus();
   busy(false);
   if (status.error || !status.username) return say(status.error ?? "no_card");
   page.querySelector("[name=username]").value = status.username;
@@ -78,6 +109,11 @@ const challenge = async () => {
 
 const sign = async () => {
   busy(true);
+  // before the person types a PIN for nothing; the server judges it again
+  if (page.dataset.agentNeeds && (await driverStatus()).error === "outdated") {
+    busy(false);
+    return say("outdated");
+  }
   const nonce = await challenge();
   const token = nonce ? await ask("/v1/authenticate", { nonce }) : { error: "other" };
   if (token.error) {
@@ -127,7 +163,7 @@ const comeBack = () => {
   returning.submit();
 };
 
-const actions = { "button.ekey-name": readName, "button.ekey-use": sign, "button.ekey-form": signByForm };
+const actions = { "button.ekey-name": readName, "button.ekey-use": sign, "button.ekey-form": signByForm, "button.ekey-check": tryDriver };
 for (const [selector, action] of Object.entries(page ? actions : {})) {
   const button = page.querySelector(selector);
   if (!button) continue;

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from idp.accounts.models import Account
 from idp.captcha import rules
 from idp.db import session, transaction
+from idp.ekey.driver_files import Driver, Title
 from idp.errors import Refusal
 from idp.web import access
 from tests.conftest import SECRET
@@ -31,6 +32,25 @@ PASSWORD_FAULTS = [
     Refusal("password_length", "new_password", RULES),
     Refusal("password_upper", "new_password"),
     Refusal("confirm_differs", "confirm_password"),
+]
+DRIVERS = [
+    Driver(
+        system="windows",
+        title=Title(zh="Windows 10、11（64 位）", en="Windows 10 and 11 (64-bit)"),
+        file="agent-0.1.0-setup.exe",
+        size=24_117_248,
+        sha256="0a1b2c3d" * 8,
+        signer="示例软件有限公司",
+        version="0.1.0",
+    ),
+    Driver(
+        system="kylin",
+        title=Title(zh="银河麒麟 V10", en="Kylin V10"),
+        url="https://example.cn/agent_0.1.0_amd64.deb",
+        size=20_000_000,
+        sha256="f" * 64,
+        version="0.1.0",
+    ),
 ]
 
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -60,6 +80,8 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "ekey": ("ekey/step", {"transaction": TRANSACTION, "may_skip": True, "errors": []}),
     "ekey-demanded": ("ekey/step", {"transaction": PLAIN, "may_skip": False, "errors": [Refusal("ekey_pin_wrong", args={"tries": 2})]}),
     "ekey-return": ("ekey/return", {}),
+    "drivers": ("ekey/drivers", {"mine": DRIVERS[:1], "others": DRIVERS[1:]}),
+    "drivers-all": ("ekey/drivers", {"mine": DRIVERS, "others": []}),
     "signout": ("signin/signout", {}),
     "signed-out": ("signin/signed_out", {}),
     "error": ("error", {"code": "http_500", "status": 500, "request_id": "0a1b2c3d4e"}),
