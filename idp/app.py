@@ -6,14 +6,14 @@ from datetime import datetime
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
-from idp.accounts import credentials, lockout, roles
+from idp.accounts import credentials, initial_password, lockout, roles
 from idp.accounts import notices as account_notices
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
 from idp.audit.origin import Origin, current
 from idp.captcha import rules as captcha
 from idp.captcha import views as captcha_views
-from idp.ekey import chain, challenges, driver_files, revocation_cache, sm2, withdrawal
+from idp.ekey import certificate_road, chain, challenges, driver_files, revocation_cache, sm2, withdrawal
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.messages import absent, console, smtp
@@ -60,6 +60,7 @@ STEPS = (
     Step("report", steps.report_needed),
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
+    Step("proof", steps.proof_needed),
 )
 
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
@@ -122,9 +123,11 @@ JOBS = (
     access_tokens.sweep,
     dynamic_registration.sweep,
     lockout.sweep,
+    initial_password.sweep,
     forget_old_hashes,
     end_closed_sessions,
     challenges.sweep,
+    certificate_road.sweep,
     revocation_cache.sweep,
     warn_of_ending_keys,
     second_person.expire,

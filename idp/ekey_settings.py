@@ -70,6 +70,10 @@ class EKeySettings(BaseSettings):
     ekey_damaged_days: int = Field(
         15, ge=0, le=90, description="How many days the rights of an e-key that was reported damaged stay open on password and code (R68)."
     )
+    ekey_mtls_base_url: str = Field(
+        "",
+        description="Public address of the host that asks browsers for the certificates of e-keys, for nothing else; empty = not offered.",
+    )
     ekey_challenge_seconds: int = Field(120, ge=30, le=120, description="How long an e-key may take to sign.")
 
     @field_validator("ekey_crl_urls", "ekey_ocsp_urls", mode="before")

@@ -168,10 +168,10 @@ class Settings(EKeySettings):
             return value
         raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
 
-    @field_validator("issuer", "mtls_base_url")
+    @field_validator("issuer", "mtls_base_url", "ekey_mtls_base_url")
     @classmethod
     def _address(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.field_name == "mtls_base_url":
+        if not value and info.field_name != "issuer":
             return value
         url = urlsplit(value)
         if url.scheme not in ("http", "https") or not url.hostname or url.username or url.query or url.fragment or url.path:
@@ -193,8 +193,10 @@ class Settings(EKeySettings):
         may_lack = "" if self.client_cert_header and self.production else "?"
         if not re.fullmatch(rf"([A-Za-z0-9._~-]{{32,200}}){may_lack}", self.client_cert_secret.get_secret_value()):
             raise ValueError("client_cert_secret: must be 32 to 200 of A–Z a–z 0–9 . _ ~ -; needed for client_cert_header in production")
-        if (self.mtls_base_url or self.mtls_ca_file) and not self.client_cert_header:
-            raise ValueError("client_cert_header: needed for mtls_base_url and mtls_ca_file, or no certificate ever arrives")
+        if (self.mtls_base_url or self.mtls_ca_file or self.ekey_mtls_base_url) and not self.client_cert_header:
+            raise ValueError("client_cert_header: needed for mtls_base_url, mtls_ca_file and ekey_mtls_base_url, or no certificate ever arrives")
+        if self.ekey_mtls_base_url and self.ekey_mtls_base_url in (self.issuer, self.mtls_base_url):
+            raise ValueError("ekey_mtls_base_url: needs a host of its own; the others would ask everybody for certificates")
         if self.mtls_base_url == self.issuer:
             raise ValueError("mtls_base_url: is the issuer itself; leave it empty")
         if self.session_idle_seconds > self.session_absolute_seconds:
@@ -209,12 +211,17 @@ class Settings(EKeySettings):
     @property
     def hosts(self) -> list[str]:
         """The host names that we answer to, without ports."""
-        return [self.issuer_host, *([urlsplit(self.mtls_base_url).hostname or ""] if self.mtls_base_url else [])]
+        return [urlsplit(base).hostname or "" for base in (self.issuer, self.mtls_base_url, self.ekey_mtls_base_url) if base]
 
     @property
     def https(self) -> bool:
         """Whether the issuer is https; decides cookie prefix and Secure."""
         return self.issuer.startswith("https:")
+
+    @property
+    def code_channels(self) -> tuple[str, ...]:
+        """How one-time codes can leave: there is no gateway for short messages yet, so in earnest only mails."""
+        return ("mobile", "email") if self.delivery == "console" else ("email",)
 
     @property
     def production(self) -> bool:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sqlalchemy import exists, select
 
-from idp.accounts.models import AccountKey
+from idp.accounts.models import Account, AccountKey
 from idp.audit import catalogue as audit
 from idp.db import session
 from idp.enterprises.models import Enterprise
@@ -45,23 +45,36 @@ def _live(serial: str, today: date, account_id: int | None) -> Bound | Refused:
     if owner is None:
         return Refused(7, "not_bound", "no account")
     if account_id is not None and owner.account_id != account_id:
-        return Refused(7, "bound_to_other")
+        return Refused(7, "bound_to_other", owner=session.get_one(Account, owner.account_id).canonical_name)
     why = dead(key, today)
-    return Refused(7, why) if why is not None else Bound(serial, owner.account_id)
+    days = {"key_expired": key.expires, "key_not_yet_valid": key.issued}
+    return Refused(7, why, day=days.get(why)) if why is not None else Bound(serial, owner.account_id)
 
 
-def bind_first_use(identity: Identity, account_id: int, now: datetime, today: date) -> Bound | Refused:
+@dataclass(frozen=True)
+class Ambiguous:
+    """The certificate alone does not tell which of these keys (serials) it is; the person may say so after TOTP."""
+
+    serials: tuple[str, ...]
+
+
+def bind_first_use(identity: Identity, account_id: int, now: datetime, today: date, chosen: str = "") -> Bound | Ambiguous | Refused:
     """Bind at the first use, after the right password of this account (inside a transaction).
 
     Exactly one live, unbound key of the list belongs to the account, and the certificate carries its serial; what the certificate says of the
-    enterprise agrees. Anything else is for an officer.
+    enterprise agrees. `chosen`: the serial that the person named after TOTP, where the certificate leaves it open. Anything else is for an
+    officer.
     """
-    key = _only_unbound(account_id, today)
+    unbound = _unbound(account_id, today)
     # judged under the lock: a double click finds here what the first one bound
     if _known(identity):
         return find(identity, today, account_id)
-    if key is None or not identity.serial or identity.serial != key.serial:
-        return Refused(7, "not_bound", "first use")
+    agreeing = tuple(key.serial for key in unbound if _agrees(identity, key))
+    key = next((key for key in unbound if len(unbound) == 1 and identity.serial == key.serial), None)
+    if key is None and chosen in agreeing:
+        key = next(key for key in unbound if key.serial == chosen)
+    if key is None:
+        return Ambiguous(agreeing) if agreeing else Refused(7, "not_bound", "first use")
     # the organisation identifier is the 13-character code or the USCC
     if identity.organisation and identity.organisation not in (key.enterprise.code, key.enterprise.uscc):
         return Refused(7, "serial_mismatch", "organisation")
@@ -77,15 +90,19 @@ def _known(identity: Identity) -> bool:
     return bool(session.scalar(select(same)))
 
 
-def _only_unbound(account_id: int, today: date) -> EKey | None:
-    """The one live key of the account that no certificate is bound to, held until the transaction ends; None if there is none or several."""
+def _agrees(identity: Identity, key: EKey) -> bool:
+    """Whether the certificate may be this key: it names its enterprise, and no other key."""
+    return bool(identity.organisation) and identity.organisation in (key.enterprise.code, key.enterprise.uscc) and identity.serial in ("", key.serial)
+
+
+def _unbound(account_id: int, today: date) -> list[EKey]:
+    """The live keys of the account that no certificate is bound to, held until the transaction ends."""
     bound = exists().where(EKeyBinding.serial == EKey.serial)
     # the office's rows are locked, so that two first uses at once bind one card
     held = select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(AccountKey.account_id == account_id)
     keys = session.scalars(held.order_by(EKey.serial).with_for_update(of=EKey)).all()
     free = set(session.scalars(select(EKey.serial).where(EKey.serial.in_([key.serial for key in keys]), ~bound)))
-    unbound = [key for key in keys if key.serial in free and dead(key, today) is None]
-    return unbound[0] if len(unbound) == 1 else None
+    return [key for key in keys if key.serial in free and dead(key, today) is None]
 
 
 def bind(identity: Identity, serial: str, account_id: int, now: datetime) -> None:

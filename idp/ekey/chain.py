@@ -4,7 +4,7 @@ OpenSSL builds and checks the path (signatures, times, basic constraints, path l
 between come from the operator, never from the card.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import crypto
 
+from idp.adapters import BEIJING
 from idp.ekey import signatures
 from idp.ekey.refusal import Refused
 
@@ -91,11 +92,17 @@ def path(certificate: x509.Certificate, trust: Trust, now: datetime) -> list[x50
     try:
         found = verified(certificate, trust, now)
     except crypto.X509StoreContextError as error:
-        return _refused(error)
+        return _dated(_refused(error), certificate)
     except (crypto.Error, *BROKEN) as error:
         return Refused(2, "path", type(error).__name__)
     # a root is nobody's card
     return _fault_of_issuers(found) or (found if len(found) > 1 else Refused(2, "path", "root"))
+
+
+def _dated(refused: Refused, certificate: x509.Certificate) -> Refused:
+    ends = {"expired": certificate.not_valid_after_utc, "not_yet_valid": certificate.not_valid_before_utc}
+    at = ends.get(refused.reason)
+    return replace(refused, day=at.astimezone(BEIJING).date()) if at is not None else refused
 
 
 def _refused(error: crypto.X509StoreContextError) -> Refused:

@@ -17,6 +17,7 @@ REVOKED = "ekey_revoked"
 UNKNOWN_ISSUER = "ekey_unknown_issuer"
 UNCHECKED = "ekey_unchecked"
 UNFIT = "ekey_unfit"
+NO_CERTIFICATE = "ekey_no_certificate"
 OUTDATED = "ekey_outdated"
 NOT_BOUND = "ekey_not_bound"
 BOUND_TO_OTHER = "ekey_bound_to_other"
@@ -31,6 +32,7 @@ PUBLIC = {
     "challenge": AGAIN,
     # 1
     "malformed": UNFIT,
+    "no_certificate": NO_CERTIFICATE,
     "agent_outdated": OUTDATED,
     # 2
     "expired": EXPIRED,

@@ -1,9 +1,11 @@
 """The e-key's step of the sign-in, after the right password: a challenge, and what a card answers. Each function inside a transaction."""
 
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
 from idp.audit import catalogue as audit
 from idp.ekey import binding, challenges
+from idp.ekey.binding import Ambiguous, Bound
 from idp.ekey.leaf import Identity
 from idp.ekey.refusal import Refused
 from idp.errors import Refusal
@@ -16,7 +18,7 @@ MOST_CHALLENGES = 30
 
 def may_skip(row: SignInTransaction) -> bool:
     """【跳过】, unless the business system demands the key."""
-    return row.facts.get("ekey") != "must"
+    return not steps.ekey_demanded(row)
 
 
 def skip(row: SignInTransaction, now: datetime) -> bool:
@@ -26,31 +28,97 @@ def skip(row: SignInTransaction, now: datetime) -> bool:
     return may_skip(row)
 
 
-def challenge(row: SignInTransaction, now: datetime, life_seconds: int) -> str | None:
-    """A fresh challenge for this sign-in; None if it needs none any more, or had too many."""
+def may_ask(row: SignInTransaction, now: datetime) -> bool:
+    """Whether this sign-in, held from here on, may have one more challenge; counted."""
     if not flow.hold(row, steps.ekey_needed, now):
-        return None
+        return False
     asked = row.facts.get("ekey_asked", 0)
     if asked >= MOST_CHALLENGES:
-        return None
+        return False
     flow.record(row, ekey_asked=asked + 1)
-    return challenges.issue(row, now, life_seconds)
+    return True
 
 
-def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, today: date) -> Refusal | None:
-    """Step 7 and what came of it all: the key's time is noted, or the person is told why not."""
+def challenge(row: SignInTransaction, now: datetime, life_seconds: int) -> str | None:
+    """A fresh challenge for this sign-in; None if it needs none any more, or had too many."""
+    return challenges.issue(row, now, life_seconds) if may_ask(row, now) else None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """When a key was proven, and whether it asked for its PIN."""
+
+    at: datetime
+    pin: bool
+
+
+def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, today: date, proof: Proof | None = None) -> Refusal | None:
+    """Step 7 and what came of it all: the key's time is noted, or the person is told why not. Without `proof`: now, with its PIN."""
     if not flow.hold(row, steps.ekey_needed, now):
         return None
-    if isinstance(found, Identity) and row.account_id is not None:
-        bound = binding.bind_first_use(found, row.account_id, now, today)
-        if not isinstance(bound, Refused):
-            flow.record(row, ekey_at=now.isoformat(), ekey_serial=bound.serial)
-            return None
-        found = bound
-    return refused(row, found, now) if isinstance(found, Refused) else Refusal("other")
+    proof = proof or Proof(now, pin=True)
+    if isinstance(found, Refused) or row.account_id is None:
+        return refused(row, found, now) if isinstance(found, Refused) else Refusal("other")
+    return _bound(row, found, binding.bind_first_use(found, row.account_id, now, today), proof, now)
+
+
+def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | Refused, proof: Proof, now: datetime) -> Refusal | None:
+    """Note what came of a first use. Where only the person can say which key it is, that waits for TOTP; without TOTP it is for an officer."""
+    if isinstance(bound, Ambiguous) and (row.facts.get("totp_on") or "totp_at" in row.facts):
+        identity = {**asdict(found), "not_after": found.not_after.isoformat()}
+        flow.record(row, ekey_found=identity, ekey_proof=[proof.at.isoformat(), proof.pin], ekey_wanted=True)
+        return None
+    if not isinstance(bound, Bound):
+        return refused(row, bound if isinstance(bound, Refused) else Refused(7, "not_bound", "first use"), now)
+    flow.record(row, ekey_at=proof.at.isoformat(), ekey_serial=bound.serial, ekey_pin=proof.pin, ekey_found=None)
+    return None
+
+
+def choices(row: SignInTransaction, now: datetime, today: date) -> tuple[str, ...]:
+    """The serials among which the person says which key was proven; empty where nothing waits for that. Inside a transaction: keys are held."""
+    found = _waiting(row)
+    if found is None or row.account_id is None:
+        return ()
+    bound = binding.bind_first_use(found, row.account_id, now, today)
+    return bound.serials if isinstance(bound, Ambiguous) else ()
+
+
+def choose(row: SignInTransaction, serial: str, now: datetime, today: date) -> Refusal | None:
+    """Bind the key that was proven before, as the person says after TOTP; None = go on."""
+    if not flow.hold(row, steps.ekey_needed, now):
+        return None
+    found = _waiting(row)
+    if found is None or row.account_id is None:
+        return Refusal("other")
+    bound, (at, pin) = binding.bind_first_use(found, row.account_id, now, today, serial), row.facts["ekey_proof"]
+    if isinstance(bound, Ambiguous):
+        return Refusal("ekey_which", "choice")
+    return _bound(row, found, bound, Proof(datetime.fromisoformat(at), bool(pin)), now)
+
+
+def _waiting(row: SignInTransaction) -> Identity | None:
+    """What a card has proven in this sign-in, once TOTP was right as well."""
+    kept = row.facts.get("ekey_found")
+    return Identity(**{**kept, "not_after": datetime.fromisoformat(kept["not_after"])}) if kept and "totp_at" in row.facts else None
 
 
 def refused(row: SignInTransaction, why: Refused, now: datetime) -> Refusal:
     """Note a refusal; what the person reads."""
+    note(row, why, now)
+    if why.owner:
+        flow.record(row, ekey_owner=why.owner)
+    return why.told()
+
+
+def note(row: SignInTransaction, why: Refused, now: datetime) -> None:
+    """For the audit."""
     audit.ekey_refused(now, account_id=row.account_id, step=why.step, reason=why.reason, detail=why.detail)
-    return Refusal(why.public)
+
+
+def for_owner(row: SignInTransaction, browser: str, now: datetime, life_seconds: int) -> str | None:
+    """【使用 {a} 登录】: a sign-in like this one under the name that the key belongs to; None if no such key was shown here."""
+    owner = row.facts.get("ekey_owner")
+    if not owner or not flow.hold(row, steps.ekey_needed, now):
+        return None
+    asked = {"ekey": "wish"} | {name: row.facts[name] for name in flow.ASKED if row.facts.get(name)}
+    return flow.begin(browser, replace(flow.caller_of(row), login_hint=owner), now, life_seconds, asked=asked)

@@ -42,6 +42,11 @@ def offered(*, ekey: bool) -> list[str]:
     return [level.acr for level in LEVELS if ekey or "ekey" not in level.factors]
 
 
+def amr(level: Level, factors: Collection[str]) -> list[str]:
+    """What is reported of a level that these factors reach: `pin` only where the key asked for it, which a browser's certificate did not."""
+    return [each for each in level.amr if each != "pin" or "pin" in factors]
+
+
 def at_least(acr: str) -> list[str]:
     """This level and the stronger ones, weakest first."""
     known = [level.acr for level in LEVELS]

@@ -190,6 +190,8 @@ def _entitled(target: scopes.Target, at: Situation) -> tuple[str, ...]:
 def person_of(account_id: int, sub: str, row: Session, now: datetime) -> Person:
     """The plain values of a live session."""
     times = {name: getattr(row, f"{name}_at") for name in FACTORS}
+    if row.ekey_pin:
+        times["pin"] = row.ekey_at
     factors = {name: at for name, at in times.items() if at is not None}
     return Person(account_id, sub, row.epoch, row.id, factors, row.absolute_end, lifecycle.touch_due(row, now))
 
@@ -258,7 +260,7 @@ def add_grant(subject: Subject, person: Person, allowed: Allowed, now: datetime)
         "scope": " ".join(allowed.granted),
         "resource": allowed.target.resource,
         "acr": allowed.reached.level.acr,
-        "amr": list(allowed.reached.level.amr),
+        "amr": acr.amr(allowed.reached.level, person.factors),
         "auth_time": allowed.reached.auth_time,
         "claims": allowed.claims,
         "epoch": person.epoch,

@@ -4,9 +4,6 @@ What is malformed, too large, out of its time or not exactly one certificate is 
 """
 
 import base64
-import binascii
-import hmac
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +11,6 @@ from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,15 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store, VerificationError
 
+from idp import proxy
 from idp.settings import Settings
 
 BY_CA, SELF_SIGNED = "tls_client_auth", "self_signed_tls_client_auth"
 METHODS = (BY_CA, SELF_SIGNED)
-MAX_HEADER_CHARACTERS = 16 * 1024
 MIN_RSA_BITS = 2048
-# our own header line and the whole of what it may hold (RFC 8941 §3.3.5, RFC 9440 §2.1)
-_BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/]+={0,2}):")
-_PEM = re.compile(r"-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----\s*")
 # whatever the parser says of bytes that a stranger sent
 _BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
@@ -59,30 +52,15 @@ def thumbprint(der: bytes) -> str:
 # --- the header -----------------------------------------------------------------------------------------------------------------------------
 
 
-def handed_on(header: str | None, secret: str) -> str | None:
-    """What stands behind the secret that only the trusted proxy knows; the whole header where there is no secret.
-
-    WSGI calls `Client_Cert` and `Client-Cert` alike: a proxy that drops the one may let the other through.
-    """
-    if header is None or not secret:
-        return header
-    shown, _, rest = header.partition(" ")
-    return rest if hmac.compare_digest(shown.encode(errors="replace"), secret.encode()) else None
-
-
 def read(header: str | None, written: str, now: datetime) -> ClientCertificate | None:
     """The certificate in the proxy's header, written as `client_cert_format` says, if it counts at `now`."""
-    # what a proxy sends where there is none may be anything: nothing, a placeholder, "(null)"
-    if header is None or len(header) > MAX_HEADER_CHARACTERS or not header.isascii():
-        return None
-    found = _PEM.fullmatch(unquote(header, errors="replace")) if written == "pem-escaped" else _BYTE_SEQUENCE.fullmatch(header.strip())
-    if found is None:
+    der = proxy.certificate(header, written)
+    if der is None:
         return None
     try:
-        der = base64.b64decode("".join(found[1].split()), validate=True)
         parsed = x509.load_der_x509_certificate(der)
         counts = parsed.not_valid_before_utc <= now.astimezone(UTC) <= parsed.not_valid_after_utc and not _weak(parsed)
-    except (binascii.Error, *_BROKEN):
+    except _BROKEN:
         return None
     return ClientCertificate(thumbprint(der), parsed) if counts else None
 

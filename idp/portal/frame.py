@@ -4,12 +4,12 @@ Given to all templates, whoever renders them, as `site`, `assets`, `language_swi
 """
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from flask import Flask, request
 from flask_babel import get_locale, gettext
 
@@ -19,6 +19,7 @@ from idp.settings import Settings
 
 STATIC = Path(__file__).parent.parent / "static"
 STATIC_SECONDS = 3600
+DAY_PATTERN = {"zh": "yyyy年M月d日", "en": "d MMMM yyyy"}
 TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}
 
 
@@ -32,6 +33,7 @@ class Site:
     driver_link: str
     code_lookup_url: str
     ekey_on: bool
+    ekey_mtls_base_url: str
     agent_port: int
     agent_minimum_version: str
     password_history_count: int
@@ -52,13 +54,24 @@ def when(moment: datetime) -> str:
     return str(format_datetime(moment, TIME_PATTERN[language], tzinfo=BEIJING, locale=language))
 
 
+def day(moment: date) -> str:
+    """A day, of a moment the one in Beijing, in the page's language."""
+    moment = moment.astimezone(BEIJING) if isinstance(moment, datetime) else moment
+    language = "zh" if str(get_locale()).startswith("zh") else "en"
+    return str(format_date(moment, DAY_PATTERN[language], locale=language))
+
+
+def _shown(value: object) -> object:
+    return when(value) if isinstance(value, datetime) else day(value) if isinstance(value, date) else value
+
+
 def _known(code: str, fallback: str) -> str:
     return code if gettext(code) != code else fallback
 
 
 def error_text(problem: Refusal) -> str:
     """The words of a refusal; a code without words gives the general ones, never a bare code."""
-    values = {name: when(value) if isinstance(value, datetime) else value for name, value in problem.args.items()}
+    values = {name: _shown(value) for name, value in problem.args.items()}
     return str(gettext(_known(f"error.{problem.code}", "error.other"), **values))
 
 
@@ -78,4 +91,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals.update(site=site, language_switch=language_switch, error_text=error_text, page_words=page_words)
     app.jinja_env.globals["assets"] = {name: asset(name) for name in ("site.css", "site.js", "ekey.js")}
     app.jinja_env.filters["when"] = when
+    app.jinja_env.filters["day"] = day
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS

@@ -1,6 +1,7 @@
 """Start, find, touch and end sessions. Plain values only; every function but `find` runs inside a transaction."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
@@ -20,37 +21,49 @@ KEPT = timedelta(days=1)
 OnEnd = Callable[[Session, datetime], None]
 
 
+@dataclass(frozen=True)
+class UsedKey:
+    """The e-key behind the factor `ekey`: its serial, and whether it asked for its PIN before it signed."""
+
+    serial: str | None
+    pin: bool
+
+
 def start(
-    account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int, ekey_serial: str | None = None
+    account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int, key: UsedKey | None = None
 ) -> tuple[Session, str]:
     """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret."""
     secret = opaque_tokens.make()
     times = {f"{factor}_at": at for factor, at in factors.items()}
     end = now + timedelta(seconds=absolute_seconds)
     digest = opaque_tokens.digest(secret)
-    mine = {"account_id": account_id, "epoch": epoch, "secret_digest": digest, "ekey_serial": ekey_serial}
-    row = Session(**mine, started_at=now, used_at=now, absolute_end=end, **times)
+    row = Session(account_id=account_id, epoch=epoch, secret_digest=digest, started_at=now, used_at=now, absolute_end=end, **times)
+    _remember(row, key)
     db_session.add(row)
     db_session.flush()
     audit.session_started(now, account_id=account_id, session_id=row.id, amr=sorted(factors))
     return row, secret
 
 
-def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime, ekey_serial: str | None = None) -> str:
+def _remember(row: Session, key: UsedKey | None) -> None:
+    if key is not None:
+        row.ekey_serial, row.ekey_pin = key.serial, key.pin
+
+
+def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime, key: UsedKey | None = None) -> str:
     """The same account again in the same browser: the record stays, factors and the cookie's secret are new."""
     secret = opaque_tokens.make()
     row.secret_digest, row.epoch, row.used_at = opaque_tokens.digest(secret), epoch, now
     for factor, at in factors.items():
         setattr(row, f"{factor}_at", at)
-    if "ekey" in factors:
-        row.ekey_serial = ekey_serial
+    _remember(row, key)
     audit.session_started(now, account_id=row.account_id, session_id=row.id, amr=sorted(factors))
     return secret
 
 
 def lose_key(row: Session) -> None:
     """The e-key behind this session counts no more: it is what the other factors make it (protocol.md, key withdrawn)."""
-    row.ekey_at = row.ekey_serial = None
+    row.ekey_at = row.ekey_serial = row.ekey_pin = None
 
 
 def unended(secret: str) -> Session | None:

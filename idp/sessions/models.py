@@ -12,7 +12,7 @@ class Session(Base):
     """One signed-in browser. The cookie's secret is kept only as a digest and is new at sign-in, step-up and sign-out.
 
     A time per factor: `password_at`, `totp_at`, `ekey_at`. `ekey_serial`: of the key behind
-    `ekey_at`. `epoch` is the account's epoch at the start.
+    `ekey_at`; `ekey_pin` whether that key asked for its PIN. `epoch` is the account's epoch at the start.
     `ended_at` with `end_reason` once over.
     """
 
@@ -27,6 +27,7 @@ class Session(Base):
     totp_at: Mapped[datetime | None]
     ekey_at: Mapped[datetime | None]
     ekey_serial: Mapped[str | None] = mapped_column(String(40), index=True)
+    ekey_pin: Mapped[bool | None]
     started_at: Mapped[datetime]
     used_at: Mapped[datetime]
     absolute_end: Mapped[datetime] = mapped_column(index=True)

@@ -10,7 +10,7 @@ from idp.accounts.models import Account
 from idp.db import session
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
-from idp.signin import flow
+from idp.signin import code_step, flow
 from idp.signin.flow import Step
 from idp.signin.models import SignInTransaction
 
@@ -37,6 +37,8 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
     account = _usable(row)
     if account is None or _lost_its_session(row, present_id, now):
         return "stale"
+    if code_step.missed(row, account, now):
+        return "not_yet"
     flow.complete(row, now)
     return Signed(_session(row, account, present_id, absolute_seconds, now, on_end))
 

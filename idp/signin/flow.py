@@ -52,8 +52,9 @@ class SignedIn:
 
 # how long a double submit may come after the first
 REPEAT = timedelta(seconds=60)
-# what a caller may ask for beside the password, each "must" or "wish"; `second`: TOTP or e-key, whichever the person has
-ASKED = ("ekey", "totp", "second")
+# what a caller may ask for beside the password, each "must" or "wish"; `second`: TOTP or e-key, whichever the person has;
+# `report`: no session at all but the report of a lost or damaged key, "public" or "<session>:<word>:<serial>"
+ASKED = ("ekey", "totp", "second", "report")
 NOTHING_ASKED: Mapping[str, str] = {}
 # what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -149,12 +150,17 @@ def again(row: SignInTransaction, browser: str, now: datetime) -> SignInTransact
     """
     session.flush()
     session.refresh(row, with_for_update=True)
-    caller = Caller(**{each.name: getattr(row, each.name) for each in fields(Caller)})
+    caller = caller_of(row)
     at, spared = row.facts.get("password_at"), row.facts.get("captcha")
     soon = at is not None and now - datetime.fromisoformat(at) < REPEAT
     record(row, captcha=None)
     kept = {name: row.facts[name] for name in ASKED if name in row.facts}
     return _add(browser, caller, now, row.expires_at - row.created_at, **kept, **({"spared": spared} if soon and spared else {}))
+
+
+def caller_of(row: SignInTransaction) -> Caller:
+    """What the feature behind this transaction said."""
+    return Caller(**{each.name: getattr(row, each.name) for each in fields(Caller)})
 
 
 def hold(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import Response, request
 
-from idp import web
+from idp import proxy, web
 from idp.oidc import certificates, dpop
 from idp.oidc.certificates import Connection
 from idp.oidc.endpoints import mtls
@@ -39,7 +39,7 @@ def connection() -> Connection:
         return Connection()
     # a header sent twice arrives as one with a comma, which no certificate has
     sent = request.headers.get(settings.client_cert_header)
-    certificate = certificates.handed_on(sent, settings.client_cert_secret.get_secret_value())
+    certificate = proxy.handed_on(sent, settings.client_cert_secret.get_secret_value())
     return Connection(certificates.read(certificate, settings.client_cert_format, web.now()), provider().roots)
 
 

@@ -1,32 +1,37 @@
-"""The page of the e-key, between the right password and the end of the sign-in, and the page at which the agent's form road comes back."""
+"""The step of the e-key, and the page at which the agent's form road comes back."""
 
 from typing import Any
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 
 from idp import web
 from idp.db import transaction
-from idp.ekey import chain, challenges, step, verification
+from idp.ekey import certificate_road, chain, challenges, step, verification
 from idp.ekey.leaf import Identity
 from idp.ekey.refusal import Refused
 from idp.ekey.revocation_cache import Stored
 from idp.ekey.verification import Rules
+from idp.ekey.views import bp
 from idp.errors import Refusal
+from idp.signin import browser
 from idp.signin.models import SignInTransaction
 from idp.signin.views import hub
 
-bp = Blueprint("ekey", __name__)
 # what the agent may say, and what the page's script finds out itself: each has a text of its own (R67)
 FAULTS = (
     *("ekey_no_agent", "ekey_blocked", "ekey_no_reader", "ekey_no_card", "ekey_several_cards", "ekey_pin_wrong", "ekey_pin_blocked"),
     *("ekey_cancelled", "ekey_card_removed", "ekey_not_piv", "ekey_pcsc", "ekey_busy", "ekey_other"),
+    *("ekey_again", "ekey_no_certificate"),
 )
 MOST_TRIES = 15  # a PIN's counter on a PIV card (SP 800-73-4)
 
 
-def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
+def page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
+    """The step's page, with what is wrong."""
     web.open_to_agent()
-    return render_template("ekey/step.html", transaction=row, errors=errors, may_skip=step.may_skip(row)), status
+    if web.runtime().settings.ekey_mtls_base_url:
+        web.allow_form_action(web.runtime().settings.ekey_mtls_base_url)
+    return render_template("ekey/step.html", transaction=row, errors=errors, may_skip=step.may_skip(row), owner=row.facts.get("ekey_owner")), status
 
 
 def _told() -> list[Refusal]:
@@ -44,8 +49,17 @@ def _told() -> list[Refusal]:
 @web.access.anyone
 @hub.step_page("ekey")
 def show(row: SignInTransaction) -> tuple[str, int]:
-    """「请插入电子钥匙并输入 PIN 码」; after the form road also what went wrong."""
-    return _page(row, _told())
+    """「请插入电子钥匙并输入 PIN 码」; after the form road also what went wrong; or which key it was, where only the person can say so."""
+    return _which(row, []) or page(row, _told())
+
+
+def _which(row: SignInTransaction, errors: list[Refusal]) -> tuple[str, int] | None:
+    if not row.facts.get("ekey_found"):
+        return None
+    with transaction():
+        found = step.choices(row, web.now(), web.today())
+    shown = render_template("ekey/which.html", transaction=row, serials=found, errors=errors, may_skip=step.may_skip(row)) if found else ""
+    return (shown, 422 if errors else 200) if found else None
 
 
 @bp.post("/signin/<transaction_id>/ekey/challenge")
@@ -66,40 +80,74 @@ def submit(row: SignInTransaction) -> Any:
     if request.form.get("action") == "skip":
         with transaction():
             skipped = step.skip(row, web.now())
-        return hub.lead_on(row) if skipped else _page(row, [Refusal("ekey_demanded")], 422)
+        return hub.lead_on(row) if skipped else page(row, [Refusal("ekey_demanded")], 422)
+    if request.form.get("action") == "choose":
+        with transaction():
+            told = step.choose(row, request.form.get("choice", ""), web.now(), web.today())
+        return hub.lead_on(row) if told is None else _which(row, [told]) or page(row, [told], 422)
+    if request.form.get("action") in LEAVES:
+        return LEAVES[request.form["action"]](row)
     # the button was pressed without the script, which would have asked the driver
     if not request.form.get("token"):
-        return _page(row, [Refusal("ekey_script")], 422)
+        return page(row, [Refusal("ekey_script")], 422)
     refusal = _judge(row, request.form.get("nonce", ""), request.form.get("token", ""))
-    return _page(row, [refusal], 422) if refusal is not None else hub.lead_on(row)
+    return page(row, [refusal], 422) if refusal is not None else hub.lead_on(row)
+
+
+def _to_owner(row: SignInTransaction) -> Any:
+    with transaction():
+        browser.claim_room()
+        made = step.for_owner(row, browser.secret(), web.now(), web.runtime().settings.signin_seconds)
+    return redirect(url_for("signin.continue_", transaction_id=made or row.id), 303)
+
+
+def _to_certificate(row: SignInTransaction) -> Any:
+    """To the host that asks browsers for certificates, where none of our cookies is seen."""
+    settings = web.runtime().settings
+    if not settings.ekey_mtls_base_url:
+        return page(row, [Refusal("ekey_other")], 422)
+    with transaction():
+        asked = certificate_road.begin(row, web.now(), settings.ekey_challenge_seconds)
+    if asked is None:
+        return page(row, [Refusal("ekey_other")], 429)
+    return redirect(f"{settings.ekey_mtls_base_url}/ekey/certificate/{row.id}?challenge={asked}", 303)
+
+
+LEAVES = {"owner": _to_owner, "certificate": _to_certificate}
 
 
 def _judge(row: SignInTransaction, nonce: str, text: str) -> Refusal | None:
     # 0, committed whatever follows
     with transaction():
         spent = challenges.spend(nonce, row, web.now())
-    source = _source()
-    found = _proven(text, nonce, source) if spent else Refused(0, "challenge")
+    words = source()
+    found = _proven(text, nonce, words) if spent else Refused(0, "challenge")
     # 7
     with transaction():
-        source.keep()
+        words.keep()
         return step.settle(row, found, web.now(), web.today())
 
 
-def _source() -> Stored:
+def source() -> Stored:
+    """What CAs say of revocation, as it is at hand."""
     settings = web.runtime().settings
     return Stored(web.runtime().adapters.outbound, settings.ekey_crl_urls, settings.ekey_ocsp_urls)
 
 
 def _proven(text: str, nonce: str, source: Stored) -> Identity | Refused:
     """Steps 1–6, outside any transaction: signatures take their time, and an OCSP responder may be asked."""
-    token = verification.read(text)
+    settings = web.runtime().settings
+    token = verification.read(text, settings.agent_minimum_version)
     if isinstance(token, Refused):
         return token
+    return verification.prove(token, nonce, rules(), source, web.now())
+
+
+def rules() -> Rules:
+    """What the operator configured."""
     settings = web.runtime().settings
     trust = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file)
-    rules = Rules(settings.issuer, trust, settings.ekey_name_rule, settings.ekey_policy_oid)
-    return verification.prove(token, nonce, rules, source, web.now())
+    return Rules(settings.issuer, trust, settings.ekey_name_rule, settings.ekey_policy_oid)
 
 
 @bp.get("/ekey/return")
