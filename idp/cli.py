@@ -10,12 +10,13 @@ from flask_migrate.cli import db as db_group
 
 from idp.app import create_app
 from idp.db import transaction, upgrade
-from idp.ekey.cli import group as ekey_group
+from idp.ekey.office.cli import group as ekey_group
 from idp.enterprises.cli import group as enterprise_group
 from idp.entitlements import systems
 from idp.errors import IdpError
 from idp.legacy.cli import group as legacy_group
 from idp.oidc.cli import client_group, dev_group, ensure_keys, keys_group
+from idp.officers.cli import group as officer_group
 from idp.settings import Settings, load
 
 
@@ -37,7 +38,7 @@ def cli() -> None:
 
 
 cli.params.clear()  # Flask's own options (another app, debug, an .env file) have no place here
-for group in (enterprise_group, ekey_group, legacy_group, client_group, keys_group, dev_group, db_group):
+for group in (enterprise_group, ekey_group, officer_group, legacy_group, client_group, keys_group, dev_group, db_group):
     cli.add_command(group)
 
 

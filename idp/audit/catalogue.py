@@ -1,6 +1,7 @@
 """The catalogue of audit events: one typed function each, keyword-only ids, no secret and no personal data.
 
-Each function adds its row to the caller's transaction. `reason` is a stable code, never a sentence.
+Each function adds its row to the caller's transaction. `reason` is a stable code, never a sentence;
+`why` is what an operator gave as `--reason` at the command line.
 """
 
 from datetime import datetime
@@ -13,7 +14,8 @@ from idp.db import session
 
 def _write(event: str, now: datetime, *, detail: dict[str, Any] | None = None, **ids: Any) -> None:
     origin = current.get()
-    row = AuditEvent(at=now, event=event, request_id=origin.request_id, network=origin.network, operator=origin.operator, detail=detail or {}, **ids)
+    told = {**(detail or {}), **({"why": origin.why} if origin.why else {})}
+    row = AuditEvent(at=now, event=event, request_id=origin.request_id, network=origin.network, operator=origin.operator, detail=told, **ids)
     session.add(row)
 
 
@@ -139,6 +141,11 @@ def letter_announced(now: datetime, *, account_id: int, serial: str, by: str) ->
 def ekey_replaced(now: datetime, *, account_id: int, serial: str, other: str, by: str) -> None:
     """An officer let the listed key `other` stand in for this one; the account stays (R68)."""
     _write("ekey.replaced", now, account_id=account_id, detail={"serial": serial, "other": other, "by": by})
+
+
+def command_run(now: datetime, *, command: str, serial: str, reason: str) -> None:
+    """An operator set out to change something at the command line; `reason` is theirs (R90)."""
+    _write("operator.command", now, detail={"command": command, "serial": serial, "reason": reason})
 
 
 def ekey_acted(now: datetime, *, account_id: int | None, serial: str, by: str, act: str) -> None:
