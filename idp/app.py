@@ -16,12 +16,14 @@ from idp.captcha import views as captcha_views
 from idp.ekey import certificate_road, chain, challenges, driver_files, revocation_cache, sm2, withdrawal
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
+from idp.ekey.office import endpoints as key_register_endpoints
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
 from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
+from idp.oidc.endpoints import resource as oidc_resource
 from idp.oidc.keys import KeyRing
 from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
@@ -42,6 +44,7 @@ from idp.signin.views import entry
 BLUEPRINTS: tuple[Blueprint, ...] = (
     signin_views.bp,
     ekey_views.bp,
+    key_register_endpoints.bp,
     captcha_views.pages,
     portal_views.pages,
     account_views.pages,
@@ -191,6 +194,7 @@ HOOKS = web.Hooks(
     step_up=entry.step_up,
     acts=ACTS,
     officer_nav=NAV,
+    own_client=oidc_resource.own_client,
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from idp.accounts import totp
 from idp.accounts.contacts import mask_email, mask_mobile
 from idp.accounts.models import Account
 
@@ -40,4 +41,4 @@ def proven(account: Account) -> list[Way]:
 
 def second_proof(account: Account) -> bool:
     """Whether the account has anything beside its password that can be asked for at a sign-in."""
-    return bool(proven(account))
+    return bool(proven(account)) or totp.is_on(account.id)

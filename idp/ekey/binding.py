@@ -11,10 +11,10 @@ from sqlalchemy import exists, select
 from idp.accounts.models import Account, AccountKey
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.enterprises.models import Enterprise
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding
 from idp.ekey.refusal import Refused
+from idp.enterprises.models import Enterprise
 from idp.key_register import reports
 from idp.key_register.live_keys import MOST_LIVE
 from idp.key_register.live_keys import dead as dead  # what counts is one question for all

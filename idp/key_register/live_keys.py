@@ -28,7 +28,11 @@ def fault_by_list(key: EKey, today: date) -> str | None:
     return None if key.enterprise.status == "active" else "enterprise_cancelled"
 
 
-def serials(enterprise_id: int, today: date) -> set[str]:
-    """The keys of an enterprise that are live, or will be."""
+def full(enterprise_id: int, serial: str, today: date) -> bool:
+    """Whether the enterprise has all the live keys that it may have, so that `serial` cannot become one (R68); one that is live stays."""
     keys = session.scalars(select(EKey).where(EKey.enterprise_id == enterprise_id))
-    return {key.serial for key in keys if dead(key, today) in (None, "key_not_yet_valid")}
+    live = {key.serial for key in keys if dead(key, today) in (None, "key_not_yet_valid")}
+    # within an import what was read before waits unwritten
+    added = [key for key in session.new if isinstance(key, EKey) and key.enterprise_id == enterprise_id]
+    live |= {key.serial for key in added if key.status == "active" and (key.expires is None or key.expires >= today)}
+    return serial not in live and reports.live(serial) is None and len(live) >= MOST_LIVE

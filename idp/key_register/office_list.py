@@ -11,12 +11,13 @@ from pathlib import Path
 
 from sqlalchemy.orm import selectinload
 
+from idp.adapters import BEIJING
 from idp.audit import catalogue as audit
 from idp.db import session
 from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
 from idp.enterprises import codes, register
 from idp.enterprises.register import FLUSH_EVERY_ROWS
-from idp.key_register import activation
+from idp.key_register import activation, live_keys
 from idp.key_register.models import EKey, EKeyLicence
 
 COLUMNS = ("serial", "enterprise_code", "holder", "licences", "issued", "expires", "status")
@@ -51,7 +52,7 @@ def import_file(path: Path, report: Report, secret: str, now: datetime) -> None:
     with session.no_autoflush:
         for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
             found = _read(row)
-            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret)
+            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret, _beijing(now))
             if fault:
                 report.reject(row.line, fault.column, fault.reason)
             if number % FLUSH_EVERY_ROWS == 0:
@@ -70,7 +71,7 @@ def take_row(cells: dict[str, str], secret: str, now: datetime) -> str | Fault:
         return Fault(missing, "is missing") if missing else Fault(str(unknown), "no such column")
     report = Report("")
     found = _read(Row(1, cells))
-    fault = found if isinstance(found, Fault) else _store(found, report, secret)
+    fault = found if isinstance(found, Fault) else _store(found, report, secret, _beijing(now))
     if fault:
         return fault
     assert isinstance(found, Entry)
@@ -119,7 +120,11 @@ def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
     return None
 
 
-def _store(entry: Entry, report: Report, secret: str) -> Fault | None:
+def _beijing(now: datetime) -> date:
+    return now.astimezone(BEIJING).date()
+
+
+def _store(entry: Entry, report: Report, secret: str, today: date) -> Fault | None:
     enterprise = register.find(entry.enterprise)
     if enterprise is None:
         return Fault("enterprise_code", f"{entry.enterprise} is not in the register of enterprises")
@@ -127,6 +132,9 @@ def _store(entry: Entry, report: Report, secret: str) -> Fault | None:
     # a key is issued to one enterprise; accounts hang on it, so it never wanders
     if known and known.enterprise_id != enterprise.id:
         return Fault("enterprise_code", f"the key is listed for {known.enterprise.prefix} already")
+    active = entry.status == "active" and (entry.expires is None or entry.expires >= today)
+    if active and live_keys.full(enterprise.id, entry.serial, today):
+        return Fault("serial", f"the enterprise has {live_keys.MOST_LIVE} live keys already")
     if known is None:
         session.add(known := EKey(serial=entry.serial, enterprise_id=enterprise.id))
         report.counts["added"] += 1

@@ -1,18 +1,21 @@
 """What the hall shows of an account: its enterprise, and its modules as the rights stand now (R31–R34, R66, R73)."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from sqlalchemy import select
 
-from idp.accounts.models import Account
+from idp.accounts.models import Account, AccountKey
 from idp.db import session
 from idp.entitlements import rules
 from idp.entitlements.models import BusinessSystem
+from idp.key_register.live_keys import dead
+from idp.key_register.models import EKey
 
 # Drawn in static/icons/; a system added later without one of these gets the general icon.
 ICONS = ("export", "import", "auto_import", "mech_electrical", "dual_use", "agri_quota", "fertiliser_quota", "textile_origin")
 GENERAL_ICON = "general"
+ENDS_SOON_DAYS = 60
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,13 @@ def person(account_id: int) -> Person:
     if firm is None:
         return Person(account.canonical_name, "", "", "", "")
     return Person(account.canonical_name, firm.name, firm.name_en, firm.code or "", firm.uscc or "")
+
+
+def ending_keys(account_id: int, today: date) -> list[EKey]:
+    """The account's live keys that end within ENDS_SOON_DAYS (R68)."""
+    soon = (EKey.expires >= today, EKey.expires <= today + timedelta(days=ENDS_SOON_DAYS))
+    keys = session.scalars(select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(AccountKey.account_id == account_id, *soon))
+    return [key for key in keys.all() if dead(key, today) is None]
 
 
 def modules(account_id: int, today: date) -> list[Module]:

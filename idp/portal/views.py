@@ -24,7 +24,8 @@ def business_hall() -> Response | str:
     """The business hall (R31); officers work at their desk."""
     if officer_roles():
         return redirect("/officers", 303)
-    return render_template("portal/hall.html", person=hall.person(signed_in().account_id))
+    account = signed_in().account_id
+    return render_template("portal/hall.html", person=hall.person(account), ending=hall.ending_keys(account, today()))
 
 
 @pages.get("/hall/licences")

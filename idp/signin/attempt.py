@@ -13,7 +13,7 @@ from idp.captcha import rules as captcha
 from idp.db import session
 from idp.errors import Refusal
 from idp.settings import Settings
-from idp.signin import code_step, flow, notices, steps
+from idp.signin import code_step, contacts_step, flow, notices, steps
 from idp.signin.models import SignInTransaction
 
 CAPTCHA_FROM_FAILURE = 3
@@ -181,8 +181,8 @@ def choose(row: SignInTransaction, account_id: str, secret: str, settings: Setti
     account, proof = owned[0]
     reason = _settle(row, account, proof, secret, now)
     row.account_id = account.id
-    due = _contacts_due(account, reason, now, timedelta(days=settings.contact_proof_days))
-    flow.record(row, epoch=account.epoch, change_due=reason, contacts_due=due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
+    due = contacts_step.due(account, reason, settings.code_channels, now, timedelta(days=settings.contact_proof_days))
+    flow.record(row, epoch=account.epoch, change_due=reason, **due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
     flow.record(row, code_due=code_step.due(row, account, now))
     return True
 
@@ -196,14 +196,6 @@ def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str,
     elif new_hash and proof.outdated:
         account.password_hash = new_hash
     return reason
-
-
-def _contacts_due(account: Account, reason: str | None, now: datetime, deferral: timedelta) -> bool:
-    """D21: asked of everyone without a proven or given one; put off for some days (R57), but not past a change of password."""
-    if account.mobile_proven_at or account.email_proven_at or account.contacts_given_at:
-        return False
-    put_off = account.contacts_put_off_at
-    return reason is not None or put_off is None or now >= put_off + deferral
 
 
 def admit_old(subjects: list[str], typed: str, candidate: Candidate, caller: lockout.Caller, settings: Settings, now: datetime) -> Admitted | Refusal:

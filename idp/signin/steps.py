@@ -21,8 +21,13 @@ def change_needed(row: SignInTransaction, _now: datetime) -> bool:
 
 
 def contacts_needed(row: SignInTransaction, _now: datetime) -> bool:
-    """When nobody has proven or given a contact yet (R29, D21)."""
+    """When nobody has given a contact that can be proven yet (R29, D21), or the person wants to change it."""
     return bool(row.facts.get("contacts_due"))
+
+
+def proof_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When no contact is proven yet, until one is or it is put off (R57)."""
+    return bool(row.facts.get("proof_due"))
 
 
 def ekey_demanded(row: SignInTransaction) -> bool:
@@ -33,7 +38,7 @@ def ekey_demanded(row: SignInTransaction) -> bool:
 def ekey_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When the e-key is demanded or the person wants to use it, until it was right or, where it is not demanded, skipped."""
     # a key that cannot be told by its certificate alone waits for TOTP
-    if "ekey_at" in row.facts or ("ekey_found" in row.facts and "totp_at" not in row.facts):
+    if "ekey_at" in row.facts or (row.facts.get("ekey_found") and "totp_at" not in row.facts):
         return False
     return ekey_demanded(row) or bool(row.facts.get("ekey_wanted"))
 
@@ -46,3 +51,13 @@ def totp_needed(row: SignInTransaction, _now: datetime) -> bool:
     # a step-up asks for what it was opened for, not for all the account has
     own = bool(facts.get("totp_on")) and ("session" not in facts or bool(facts.get("second") or facts.get("ekey_found")))
     return facts.get("totp") == "must" or (own and ("ekey_at" not in facts or facts.get("totp") == "wish"))
+
+
+def code_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When rights rest on a code beside the password, or a key is to be reported, until it, TOTP or another e-key was right (R68)."""
+    return bool(row.facts.get("code_due")) and not any(f"{proof}_at" in row.facts for proof in ("code", "totp", "ekey"))
+
+
+def report_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When the transaction is there to report a key: to the end, so that no session ever comes of it (R68)."""
+    return bool(row.facts.get("report"))

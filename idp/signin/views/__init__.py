@@ -4,4 +4,4 @@ from flask import Blueprint
 
 bp = Blueprint("signin", __name__)
 
-from idp.signin.views import change, choose, code, contacts, entry, password, totp  # noqa: E402, F401  # they register their routes on bp
+from idp.signin.views import change, choose, code, contacts, entry, password, proof, totp  # noqa: E402, F401  # they register their routes on bp
