@@ -35,8 +35,9 @@ class Hooks:
     `load_principal` reads who is signed in · `signin_path(path)` opens a sign-in that comes back to `path` · `session_ended(session, now)` runs
     in the commit that ends a session · `key_lost(session_id, now)` runs in the commit that takes the e-key from a session · `steps` is the order of
     the sign-in · `officer_roles` reads which roles a person holds · `proven_twice` whether the session rests on more than a password ·
-    `step_up(principal, path)` opens the proof of another factor that comes back to `path`, None where the person has none · `acts` is what a second
-    person confirms, by kind · `officer_nav` are the officers' pages.
+    `step_up(principal, path)` opens the proof of another factor that comes back to `path` · `acts` is what a second
+    person confirms, by kind · `officer_nav` are the officers' pages ·
+    `own_client(scope)` reads which client calls in its own name with an access token of that scope, else gives the answer that turns it away.
     """
 
     load_principal: Callable[[], "Principal | None"]
@@ -46,9 +47,10 @@ class Hooks:
     steps: tuple[Any, ...]
     officer_roles: Callable[["Principal"], frozenset[str]]
     proven_twice: Callable[["Principal"], bool]
-    step_up: Callable[["Principal", str], str | None]
+    step_up: Callable[["Principal", str], str]
     acts: Mapping[str, Any]
     officer_nav: tuple[Any, ...]
+    own_client: Callable[[str], "str | Response"]
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,7 @@ def _guard_officers() -> BaseResponse | None:
     hooks, present = runtime().hooks, signed_in()
     if hooks.proven_twice(present):
         return None
-    path = hooks.step_up(present, _here() if request.method == "GET" else "/officers")
-    if path is None:
-        raise RequestBroken("second_factor", 403)
-    return redirect(path, 303)
+    return redirect(hooks.step_up(present, _here() if request.method == "GET" else "/officers"), 303)
 
 
 def _here() -> str:

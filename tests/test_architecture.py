@@ -97,7 +97,16 @@ def test_every_package_says_what_it_owns() -> None:
 
 def test_every_route_declares_its_access(app: Flask) -> None:
     kinds = {rule.endpoint: web.declared(app, rule.endpoint) for rule in app.url_map.iter_rules()}
-    assert {endpoint for endpoint, kind in kinds.items() if kind not in ("anyone", "person", "protocol", "asset")} == set()
+    assert {endpoint for endpoint, kind in kinds.items() if kind not in ("anyone", "person", "officer", "protocol", "asset")} == set()
+
+
+@pytest.mark.requirement("R90")
+def test_pages_of_officers_declare_so(app: Flask) -> None:
+    rules = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/officers")]
+    # the link is how somebody becomes an officer
+    others = {rule.rule for rule in rules if web.declared(app, rule.endpoint) != "officer"}
+    assert others == {"/officers/enrol/<token>"}
+    assert len(rules) > len(others)
 
 
 def test_a_route_without_declaration_is_not_served(app: Flask) -> None:

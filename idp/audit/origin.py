@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Origin:
-    """The request (its number, a keyed digest of the address) or the operator at the command line."""
+    """The request (its number, a keyed digest of the address) or the operator at the command line, and why they run the command."""
 
     request_id: str = ""
     network: str = ""
     operator: str = ""
+    why: str = ""
 
 
 NOWHERE = Origin()

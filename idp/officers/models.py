@@ -10,16 +10,12 @@ from idp.db import Base
 
 
 class OfficerEnrolment(Base):
-    """A one-time link by which an officer sets password and second factor; kept as a digest. `spent_at`: used, or replaced by another link.
-
-    `sealed_totp`: the TOTP secret that its page shows, so that the page may be opened again.
-    """
+    """A one-time link by which an officer sets password and second factor; kept as a digest. `spent_at`: used, or replaced by another link."""
 
     __tablename__ = "officer_enrolments"
 
     token_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     account_id: Mapped[int] = mapped_column(ForeignKey(Account.id, ondelete="CASCADE"), index=True)
-    sealed_totp: Mapped[str] = mapped_column(String(300))
     made_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     spent_at: Mapped[datetime | None]

@@ -50,7 +50,8 @@ def literals() -> set[str]:
 def is_made(code: str) -> bool:
     """Whether some family's beginning and end, with words of the source between, make this code."""
     ends = [(begin, end) for begin, end in families() if code.startswith(begin) and code.endswith(end)]
-    return any(set(code[len(begin) : len(code) - len(end)].split(".")) <= {*literals(), ""} for begin, end in ends)
+    rests = [code[len(begin) : len(code) - len(end)] for begin, end in ends]
+    return any(rest in literals() or set(rest.split(".")) <= {*literals(), ""} for rest in rests)
 
 
 @pytest.mark.requirement("R78")
