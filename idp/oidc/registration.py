@@ -153,7 +153,7 @@ class Registration(BaseModel):
     def _scope(cls, value: str) -> str:
         # every other provider knows it; here refresh tokens come with the grant type
         names = [name for name in scopes.split(value) if name != "offline_access"]
-        unknown = [name for name in names if name not in scopes.STANDARD and not name.startswith(scopes.LICENCE)]
+        unknown = [name for name in names if name not in (*scopes.STANDARD, *scopes.OWN) and not name.startswith(scopes.LICENCE)]
         if unknown or not names:
             raise ValueError(f"unknown: {' '.join(unknown)}" if unknown else "must not be empty; leave it out for the standard scopes")
         return " ".join(names)

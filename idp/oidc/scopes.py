@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 STANDARD = ("openid", "profile", "email", "phone", "enterprise")
+# what a client may do in its own name alone, at interfaces of the platform; no person grants it, and only an operator gives it to a client
+OWN = ("key_register:write",)
 LICENCE = "licence:"
 RESOURCE = "urn:licence:system:"
 MAX_SCOPES = 50
@@ -37,7 +39,7 @@ def aim(asked: Sequence[str], allowed: Collection[str], system: str | None, reso
 
     `system` is the client's own business system; `resource` what was asked for (RFC 8707). Unknown scopes are dropped (OIDC Core §3.1.2.1).
     """
-    kept = tuple(scope for scope in asked if scope in allowed)
+    kept = tuple(scope for scope in asked if scope in allowed and scope not in OWN)
     systems = systems_of(kept)
     # RFC 8707 §2: a resource this client has no business with is unknown to it
     if resource is not None and resource not in {issuer, *(resource_of(each) for each in systems | ({system} if system else set()))}:
