@@ -17,10 +17,8 @@ def settle(row: SignInTransaction, kind: Literal["code", "recovery_code"], typed
     """What was typed, judged; None = go on."""
     if not flow.hold(row, steps.totp_needed, now) or row.account_id is None:
         return None
-    if kind == "recovery_code":
-        refusal = totp.prove_recovery(row.account_id, typed, secret, now)
-    else:
-        refusal = totp.prove(row.account_id, typed, secret, now)
+    prove = totp.prove_recovery if kind == "recovery_code" else totp.prove
+    refusal = prove(row.account_id, typed, secret, now)
     if refusal is None:
         flow.record(row, totp_at=now.isoformat(), totp_on=True)
         if kind == "recovery_code":

@@ -9,7 +9,7 @@ from idp.accounts.models import Account
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.ekey import binding, challenges
-from idp.ekey.binding import Bound
+from idp.ekey.binding import Ambiguous, Bound
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding, EKeyChallenge
 from idp.ekey.refusal import Refused
@@ -37,7 +37,7 @@ def person(context: Flask) -> Account:
     return found
 
 
-def first_use(found: Identity, account: Account) -> Bound | Refused:
+def first_use(found: Identity, account: Account) -> Bound | Ambiguous | Refused:
     with transaction():
         return binding.bind_first_use(found, account.id, START, TODAY)
 
@@ -54,7 +54,9 @@ def test_the_first_use_binds_and_from_then_on_issuer_and_subject_find_the_key(pe
 
 
 @pytest.mark.parametrize(
-    "found", [identity(serial=""), identity(serial="EK0000000000000A"), identity(organisation="0100123456785")], ids=["none", "other", "firm"]
+    "found",
+    [identity(serial="", organisation=""), identity(serial="EK0000000000000A"), identity(organisation="0100123456785")],
+    ids=["none", "other", "firm"],
 )
 def test_a_certificate_that_does_not_say_the_same_is_not_bound(person: Account, found: Identity) -> None:
     answer = first_use(found, person)
@@ -66,10 +68,44 @@ def test_a_certificate_that_does_not_say_the_same_is_not_bound(person: Account, 
 def test_two_live_keys_are_for_an_officer_but_a_dead_one_does_not_count(person: Account) -> None:
     with transaction():
         people.key(session.get_one(Account, person.id), ["export"], "EKFFFFFFFFFFFFFF")
-    assert isinstance(first_use(identity(), person), Refused)
+    assert first_use(identity(), person) == Ambiguous((SERIAL,))
     with transaction():
         session.get_one(EKey, "EKFFFFFFFFFFFFFF").status = "revoked"
     assert first_use(identity(), person) == Bound(SERIAL, person.id)
+
+
+OTHER = "EKFFFFFFFFFFFFFF"
+
+
+@pytest.mark.requirement("R20")
+@pytest.mark.parametrize(
+    ("found", "serials"),
+    [
+        (identity(serial=""), (SERIAL, OTHER)),
+        (identity(), (SERIAL,)),
+        (identity(serial="", organisation=""), None),
+        (identity(serial="", organisation="0100123456785"), None),
+        (identity(serial="EK0000000000000A"), None),
+    ],
+    ids=["no serial", "serial", "no firm", "other firm", "other serial"],
+)
+def test_what_a_person_may_choose_from(person: Account, found: Identity, serials: tuple[str, ...] | None) -> None:
+    with transaction():
+        people.key(session.get_one(Account, person.id), ["export"], OTHER)
+    answer = first_use(found, person)
+    assert answer == (Ambiguous(serials) if serials else Refused(7, "not_bound", "first use"))
+    with transaction():
+        chosen = binding.bind_first_use(found, person.id, START, TODAY, OTHER)
+    # never another key than the certificate names, and none of another firm
+    assert isinstance(chosen, Bound) == (serials is not None and OTHER in serials)
+
+
+def test_a_key_of_another_account_cannot_be_chosen(person: Account) -> None:
+    with transaction():
+        other = people.account(people.enterprise("0100123456785"), ["0100123456785-x"])
+        people.key(other, ["export"], OTHER)
+        chosen = binding.bind_first_use(identity(serial=""), person.id, START, TODAY, OTHER)
+    assert chosen == Ambiguous((SERIAL,))
 
 
 def test_a_second_certificate_does_not_join_a_bound_key(person: Account) -> None:

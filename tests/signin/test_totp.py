@@ -240,11 +240,11 @@ def test_switching_on_and_off(app: Flask, account_id: int, clock: FakeClock, let
     # off: by password and code, though the session is fresh by password alone
     page = person.form()
     fields = {"csrf_token": page.fields["csrf_token"]}
+    clock.advance(minutes=5)
     person.page = person.client.post("/account/totp/off", data=fields, follow_redirects=True)
     assert person.at.endswith("/password")
     with app.app_context():
         assert totp.is_on(account_id)
-    clock.advance(minutes=5)
     person.submit(username=NAME, password=PASSWORD)
     person.submit(code=device.at(clock.now()))
     assert person.at == "/account/totp"

@@ -1,4 +1,4 @@
-"""Re-authentication before changes to an account (threats G): whoever proved themselves a while ago signs in once more, by all that the account has."""
+"""Re-authentication before changes to an account (threats G): whoever proved themselves a while ago signs in once more, by all they have."""
 
 from datetime import timedelta
 
