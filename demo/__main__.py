@@ -14,14 +14,16 @@ import time
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from demo import preparation
-from demo.processes import Child, Failed, running, wait_until_up
+from demo import cards, preparation
+from demo.processes import Child, Failed, Running, running, wait_until_up
+from virtual_card.reader import Reader, virtual_reader
 
 ROOT = Path(__file__).parent.parent
 ISSUER = "http://127.0.0.1:8000"
@@ -48,7 +50,8 @@ class Place:
         # the business systems are told of sign-outs on loopback
         told = ",".join(f"127.0.0.1:{self.systems_port + number}" for number in range(len(systems())))
         mine = {"IDP_DATA_DIR": str(self.state / "platform"), "IDP_ISSUER": self.issuer, "IDP_OUTBOUND_ALLOW": told}
-        return {**mine, "PYTHONUNBUFFERED": "1", **os.environ}
+        data_dir = Path(os.environ.get("IDP_DATA_DIR") or mine["IDP_DATA_DIR"])
+        return {**mine, "PYTHONUNBUFFERED": "1", **(cards.settings(data_dir) if cards.possible() else {}), **os.environ}
 
 
 def _listening_port(issuer: str) -> int:
@@ -94,8 +97,21 @@ def _accounts() -> Table:
     return table
 
 
+def _keys() -> Table:
+    table = Table(title="电子钥匙 / E-keys (登录页点【读取电子钥匙】)", title_justify="left")
+    for column in ("卡", "用户名", "PIN"):
+        table.add_column(column, no_wrap=True)
+    for name in cards.CARDS:
+        (user,) = (form.format(code=_passwords()[system, account][0][0], name=account) for system, account, form, _ in ACCOUNTS if account == name)
+        table.add_row(name, user, cards.PIN)
+    return table
+
+
 def _say(place: Place, console: Console, started: float) -> None:
     console.print(_addresses(place), _accounts(), sep="\n")
+    if cards.possible():
+        console.print(_keys())
+    console.print(cards.HOW if cards.possible() else cards.MISSING, soft_wrap=True, highlight=False)
     console.print(f"用时 {time.monotonic() - started:.1f} 秒。Ctrl-C 结束；重新开始：删除 {place.state}。", markup=False, highlight=False)
 
 
@@ -116,6 +132,22 @@ def _business_systems(place: Place) -> Child:
     return Child("business systems", [sys.executable, "-m", "clients", "serve", *arguments], environment)
 
 
+def _agent(place: Place, reader: Reader) -> Child:
+    """It asks for the PIN in a window of its own, on the terminal where there is no screen for one."""
+    window = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and find_spec("tkinter") is not None
+    arguments = [sys.executable, "-m", "idp.ekey.agent", "--origin", place.issuer, "--prompt", "window" if window else "terminal"]
+    return Child("e-key driver", arguments, {**reader.environment, "LANG": "zh_CN.UTF-8"}, terminal=True)
+
+
+def _desk(stack: ExitStack, place: Place, children: list[Running]) -> cards.Desk | None:
+    """Reader and driver, where this machine can have them."""
+    if not cards.possible():
+        return None
+    reader = stack.enter_context(virtual_reader())
+    children.append(stack.enter_context(running(_agent(place, reader))))
+    return cards.Desk(place.state, reader)
+
+
 def _run(place: Place) -> None:
     started, console, done = time.monotonic(), Console(), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -128,9 +160,12 @@ def _run(place: Place) -> None:
         wait_until_up(children[1], f"http://127.0.0.1:{place.systems_port}/", f"127.0.0.1:{place.systems_port}", done)
         # the one nobody waits for comes last
         children.append(stack.enter_context(running(_worker(place))))
+        desk = _desk(stack, place, children)
         if not done.is_set():
             _say(place, console, started)
         while not done.wait(0.5):
+            if desk is not None:
+                desk.follow()
             for child in children:
                 child.must_be_running()
 
@@ -140,7 +175,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=ROOT / ".state" / "demo", help="folder of the demo's data")
     parser.add_argument("--systems-port", type=int, default=SYSTEMS_PORT, help="port of the first business system")
+    commands = parser.add_subparsers(dest="command").add_parser("card", help="put an e-key into the running demo's reader, or pull it")
+    actions = commands.add_subparsers(dest="action", required=True)
+    actions.add_parser("put").add_argument("name", choices=sorted(cards.CARDS))
+    actions.add_parser("pull")
     given = parser.parse_args()
+    if given.command == "card":
+        cards.choose(given.state, given.name if given.action == "put" else "")
+        return 0
     issuer = os.environ.get("IDP_ISSUER") or ISSUER
     try:
         _run(Place(given.state.absolute(), issuer, _listening_port(issuer), given.systems_port))

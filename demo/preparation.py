@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 from rich.console import Console
 
+from demo import cards
 from demo.processes import Failed
 
 AS_OF = "2018-07-30"
@@ -47,6 +49,9 @@ def commands(root: Path, state: Path, systems_port: int, systems: list[str]) -> 
         [sys.executable, "-m", "clients", "register", "--state", str(state / "systems"), "--out", str(registrations), *moved],
     )
     yield "clients / 注册业务系统", _idp("client", "apply", *(registrations / f"{system}.toml" for system in systems))
+    if cards.possible():
+        yield "development CA / 试用证书机构", _idp("ekey", "dev-ca")
+        yield "e-keys / 电子钥匙", _idp("ekey", "issue", *cards.CARDS.values(), "--out", state / "issued")
 
 
 def prepare(
@@ -54,7 +59,9 @@ def prepare(
 ) -> None:
     """Run the commands unless the stamp says that they have been run; Failed names the one that refused."""
     database, data_dir = environment.get("IDP_DATABASE_URL", ""), Path(environment["IDP_DATA_DIR"])
-    want = fingerprint(root, environment["IDP_ISSUER"], str(systems_port), str(data_dir))
+    # the development CA's revocation lists are made anew long before they end
+    fortnight = datetime.now(UTC).date().toordinal() // 14 if cards.possible() else 0
+    want = fingerprint(root, environment["IDP_ISSUER"], str(systems_port), str(data_dir), str(fortnight))
     stamp = state / "stamp"
     # a database elsewhere may have been emptied since: there every start runs them again
     if not database and (data_dir / "idp.db").exists() and stamp.exists() and stamp.read_text() == want:
@@ -66,6 +73,8 @@ def prepare(
         with console.status(words):
             _run(words, command, environment, done)
     if not done.is_set():
+        if cards.possible():
+            cards.make(state / "issued", state / "cards")
         stamp.write_text(want)
 
 

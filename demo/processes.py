@@ -29,6 +29,7 @@ class Child:
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    terminal: bool = False  # asks the person at the terminal, so Ctrl-C reaches it too
 
 
 @dataclass(frozen=True)
@@ -50,28 +51,32 @@ def _die_with_parent() -> None:
 
 @contextmanager
 def running(child: Child) -> Iterator[Running]:
-    """Start `child` in a process group of its own (Ctrl-C is ours to pass on) and end the whole group afterwards."""
+    """Start `child` in a process group of its own (Ctrl-C is ours to pass on) and end the whole group afterwards; in ours if it has the terminal."""
     process = subprocess.Popen(  # noqa: S603  # fixed commands
         child.arguments,
         env=dict(child.environment),
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
+        stdin=None if child.terminal else subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if child.terminal else None,
+        start_new_session=not child.terminal,
         preexec_fn=_die_with_parent,  # no threads run yet
     )
     try:
         yield Running(child.name, process)
     finally:
-        _end(process)
+        _end(process, os.getpgid(0) if child.terminal else process.pid)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, then after a grace SIGKILL for whatever of its group is left."""
+def _end(process: subprocess.Popen[bytes], group: int) -> None:
+    """SIGTERM, then after a grace SIGKILL for whatever of its own group is left."""
     if process.poll() is None:
         process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(GRACE_SECONDS)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        if group == process.pid:
+            os.killpg(group, signal.SIGKILL)
+        else:
+            process.kill()
     process.wait()
 
 

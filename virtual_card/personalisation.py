@@ -40,6 +40,14 @@ def slot(key: PrivateKey, certificate: x509.Certificate, *, compressed: bool = F
     return Slot(pem(key), certificate.public_bytes(serialization.Encoding.DER).hex(), compressed)
 
 
+def read_slot(written: bytes) -> Slot:
+    """What lies in a slot, from a PEM file with the key and its certificate; ValueError if one is missing."""
+    key = serialization.load_pem_private_key(written, None)
+    if not isinstance(key, PrivateKey):
+        raise ValueError("a key that no card here holds")  # noqa: TRY004  # of the file, not of the caller
+    return slot(key, x509.load_pem_x509_certificate(written))
+
+
 def make_card(path: Path, slots: dict[str, Slot], pin: str, puk: str) -> Path:
     """Write a card file with these slots ("9A" → …, none on a blank card); gives `path` back."""
     write(path, Memory(Secret(padded(pin)), Secret(padded(puk)), secrets.token_hex(16), slots))

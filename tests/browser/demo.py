@@ -1,6 +1,7 @@
 """The demo as `make demo` starts it, on free ports; and what a person's eyes read off a captcha."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,14 +21,15 @@ from idp.captcha.rules import PURPOSE
 ROOT = Path(__file__).parent.parent.parent
 SYSTEMS = 8
 PATIENCE_SECONDS = 120
+SEATED = ("setsid", "--ctty")  # makes standard input the terminal
 SECRET_NAMES = ("IDP_", "AUTHLIB_")
 
 
 def free_ports() -> int:
-    """The first of nine ports in a row that nobody listens on."""
+    """The first of ten ports in a row that nobody listens on."""
     start = 18_000 + os.getpid() % 1000 * 20
-    for first in range(start, start + 20_000, SYSTEMS + 1):
-        if all(_free(port) for port in range(first, first + SYSTEMS + 1)):
+    for first in range(start, start + 20_000, SYSTEMS + 2):
+        if all(_free(port) for port in range(first, first + SYSTEMS + 2)):
             return first
     raise AssertionError("no free ports")
 
@@ -39,7 +41,7 @@ def _free(port: int) -> bool:
 
 @dataclass(frozen=True)
 class Demo:
-    """One demo: its folder and its first port (the platform's; the business systems follow)."""
+    """One demo: its folder and its first port (the platform's; the business systems and the e-key driver follow)."""
 
     state: Path
     port: int
@@ -57,7 +59,12 @@ class Demo:
 
     def environment(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_NAMES)}
-        return {**clean, "IDP_ISSUER": self.issuer}
+        clean.pop("DISPLAY", None)  # the PIN is asked on the terminal
+        return {**clean, "IDP_ISSUER": self.issuer, "IDP_AGENT_PORT": str(self.port + SYSTEMS + 1)}
+
+    def card(self, *words: str) -> None:
+        """Put a card into the reader or pull it, as a person does at another terminal."""
+        subprocess.run([sys.executable, "-m", "demo", "--state", str(self.state), "card", *words], cwd=ROOT, check=True)
 
     def restore(self, prepared: Path) -> None:
         """Start over from a copy of the prepared state."""
@@ -65,13 +72,18 @@ class Demo:
         shutil.copytree(prepared, self.state)
 
     @contextmanager
-    def running(self) -> Iterator["Started"]:
-        """Start, wait for the table of addresses, end as Ctrl-C ends it."""
+    def running(self, terminal: int = subprocess.DEVNULL) -> Iterator["Started"]:
+        """Start, at this terminal if one is given, wait for the table of addresses, end as Ctrl-C ends it."""
         started = time.monotonic()
         out = self.state.with_suffix(".log")
         with out.open("w+") as log:
             process = subprocess.Popen(
-                self.command(), env=self.environment(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                [*SEATED, *self.command()] if terminal >= 0 else self.command(),
+                env=self.environment(),
+                cwd=ROOT,
+                stdin=terminal,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
             try:
                 _wait_for_table(process, out)
@@ -85,6 +97,14 @@ class Demo:
         with closing(sqlite3.connect(self.state / "platform" / "idp.db")) as database:
             row = database.execute("SELECT sealed_answer FROM captcha_challenges WHERE id = ?", (challenge_id,)).fetchone()
         return opaque_tokens.unseal((self.state / "platform" / "secret.key").read_text().strip(), PURPOSE, row[0])
+
+    def read_code(self, recipient: str) -> str:
+        """The newest code that the worker printed instead of sending; it comes within seconds."""
+        end = time.monotonic() + 20
+        while not (said := re.findall(rf"to {re.escape(recipient)}:.*?(\d{{6}})", self.state.with_suffix(".log").read_text("utf-8"))):
+            assert time.monotonic() < end, "no code was printed"
+            time.sleep(0.1)
+        return str(said[-1])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ def _origin(text: str) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "idp-ekey-agent", description="Lets pages of the platform ask the e-key in this computer's reader for a signature."
+        "idp-ekey-agent",
+        description="Lets pages of the platform ask the e-key in this computer's reader for a signature. @FILE: options, one a line.",
+        fromfile_prefix_chars="@",
     )
     parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument("--port", type=int, default=int(os.environ.get("IDP_AGENT_PORT", PORT)), help="TCP port on 127.0.0.1 [IDP_AGENT_PORT]")
@@ -59,18 +61,25 @@ def _prompt(kind: str, language: str) -> Prompt:
     return WindowPrompt(texts)
 
 
-def run(port: int, origins: Sequence[str], readers: Readers, prompt: Prompt, stop: threading.Event) -> None:
-    """Serve until `stop` is set; the calling thread asks for PINs and must be the main one if `prompt` opens windows."""
-    carried, events = MainThreadPrompt(prompt), Events(readers)
+def run(port: int, origins: Sequence[str], readers: Readers, carried: MainThreadPrompt, stop: threading.Event) -> None:
+    """Serve until `stop` is set; the calling thread asks for PINs and must be the main one if the prompt opens windows."""
+    events = Events(readers)
     server = make_server(port, lambda bound: Parts(Guard(bound, frozenset(origins)), Authentication(readers, carried), events))
     start(server, events, stop)
     print(f"http://{ADDRESS}:{server.server_port}", flush=True)  # noqa: T201  # tells whoever started it that it is ready
     try:
         carried.answer_until(stop)
     finally:
-        stop.set()
         server.shutdown()
         server.server_close()
+
+
+def _end(carried: MainThreadPrompt, stop: threading.Event) -> None:
+    """End at the next look, or at once where a question waits for a person; once, because a second signal may find us on the way out."""
+    first = not stop.is_set()
+    stop.set()
+    if first and carried.asking:
+        sys.exit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,10 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return personalisation.main(arguments[1:], PcscReaders())
     options = _options(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    carried, stop = MainThreadPrompt(_prompt(options.prompt, options.language)), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))  # also out of a question that waits
+        signal.signal(number, lambda *_: _end(carried, stop))
     try:
-        run(options.port, options.origin, PcscReaders(), _prompt(options.prompt, options.language), threading.Event())
+        run(options.port, options.origin, PcscReaders(), carried, stop)
     except OSError as error:
         sys.stderr.write(f"port {options.port}: {error.strerror}\n")
         return 1

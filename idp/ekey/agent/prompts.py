@@ -79,6 +79,7 @@ class MainThreadPrompt:
     def __init__(self, inner: Prompt) -> None:
         """`inner` is asked in the thread that runs `answer_until`."""
         self._inner = inner
+        self.asking = False  # a person is being asked now
         self._tasks: queue.Queue[Callable[[], None]] = queue.Queue()
 
     def pin(self, question: Question) -> str | None:
@@ -107,6 +108,9 @@ class MainThreadPrompt:
         """Ask what is to be asked until `stop` is set; for the main thread."""
         while not stop.is_set():
             try:
-                self._tasks.get(timeout=0.2)()
+                task = self._tasks.get(timeout=0.2)
             except queue.Empty:
                 continue
+            self.asking = True
+            task()
+            self.asking = False

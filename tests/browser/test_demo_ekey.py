@@ -1,0 +1,101 @@
+"""The manual's sign-in with the e-key, in the demo: a card in its reader, its driver asking at the terminal, Chromium."""
+
+import os
+import pty
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from demo.cards import PIN
+from tests.browser.demo import Demo, Prepared
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+PASSWORD, NEW_PASSWORD = "Export2018pass", "Guangdong7Trade"
+
+
+class Terminal:
+    """The terminal at which the demo runs; whoever sits there types the PIN when asked."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = pty.openpty()
+        self.shown = ""
+        threading.Thread(target=self._sit, daemon=True).start()
+
+    def _sit(self) -> None:
+        raw = b""
+        with suppress(OSError):
+            while part := os.read(self._ours, 4096):
+                raw += part
+                self.shown = raw.decode(errors="ignore")
+                if self.shown.endswith("8 位）: "):
+                    os.write(self._ours, f"{PIN}\n".encode())
+
+    def close(self) -> None:
+        os.close(self.theirs)
+        os.close(self._ours)
+
+
+@pytest.fixture
+def terminal(prepared: Prepared) -> Iterator[Terminal]:
+    prepared.demo.restore(prepared.copy)
+    terminal = Terminal()
+    with prepared.demo.running(terminal.theirs) as started:
+        yield terminal
+    assert started.process.returncode == 0
+    terminal.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 1000, "height": 900})
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+def read_name(page: Page, demo: Demo, name: str) -> None:
+    """Until the reader has the card: the demo looks twice a second."""
+    page.goto(f"{demo.issuer}/loginCorp.html")
+    for _ in range(20):
+        page.click("button.ekey-name")
+        page.wait_for_timeout(300)
+        if page.input_value("[name=username]") == name:
+            return
+    raise AssertionError(page.locator("main").inner_text())
+
+
+@pytest.mark.requirement("R18")
+@pytest.mark.requirement("R20")
+def test_from_the_card_to_the_hall(terminal: Terminal, prepared: Prepared, page: Page) -> None:
+    demo = prepared.demo
+    demo.card("put", "liangyong")
+    read_name(page, demo, "liangyong")
+    demo.card("pull")
+    page.wait_for_timeout(1500)
+    page.reload()
+    page.click("button.ekey-name")
+    expect(page.locator(".ekey-fault")).to_contain_text("未检测到电子钥匙")
+
+    demo.card("put", "beijing")
+    read_name(page, demo, "0441987654321-beijing")
+    page.fill("[name=password]", PASSWORD)
+    page.fill("[name=captcha]", demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+    page.click("#continue")
+    expect(page.locator("h1")).to_have_text("使用电子钥匙")
+    assert terminal.shown == "", "no PIN before the password"
+    page.click("button.ekey-use")
+    expect(page).to_have_url(re.compile("/change$"))
+    page.fill("[name=new_password]", NEW_PASSWORD)
+    page.fill("[name=confirm_password]", NEW_PASSWORD)
+    page.click("#continue")
+    page.fill("[name=mobile]", "13800138000")
+    page.fill("[name=email]", "beijing@example.cn")
+    page.click("#continue")
+    expect(page).to_have_url(re.compile("/hall$"))
+    assert "0441987654321-beijing" in terminal.shown
+    assert demo.issuer in terminal.shown
+    assert PIN not in terminal.shown
