@@ -70,6 +70,16 @@ def give(account: Account, contacts: Contacts, now: datetime) -> None:
     audit.contacts_given(now, account_id=account.id, kinds=kinds)
 
 
+def prove(account: Account, kind: str, now: datetime) -> None:
+    """The person could read what went to this contact; `kind` mobile | email."""
+    if kind == "mobile":
+        account.mobile_proven_at = now
+    else:
+        account.email_proven_at = now
+    account.updated_at = now
+    audit.contact_proven(now, account_id=account.id, kind=kind)
+
+
 def mask_mobile(value: str) -> str:
     """138****8000: the first three and last four digits."""
     digits = value.removeprefix("+86")

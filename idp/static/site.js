@@ -36,5 +36,20 @@ if (rules) {
   document.getElementById("new_password").addEventListener("input", (event) => tick(event.target.value));
 }
 
+// The wait before another code, told by the second; the server keeps the window.
+for (const line of document.querySelectorAll(".wait")) {
+  const seconds = line.querySelector(".seconds"), button = line.parentElement.querySelector("button");
+  const end = performance.now() + Number(seconds.textContent) * 1000;
+  button.disabled = true;
+  const timer = setInterval(() => {
+    const left = Math.ceil((end - performance.now()) / 1000);
+    seconds.textContent = Math.max(left, 0);
+    if (left > 0) return;
+    clearInterval(timer);
+    button.disabled = false;
+    line.hidden = true;
+  }, 500);
+}
+
 // The list of what went wrong is read first.
 document.getElementById("error-summary")?.focus();

@@ -66,7 +66,7 @@ def _people(ca: DevelopmentCa, now: datetime) -> None:
         row = people.account(people.enterprise(), [people.NAME], user_class=3)
         people.former(row, PASSWORD)
         people.key(row, ["export"], SERIAL)
-        row.contacts_given_at = now
+        row.email_proven_at = now
         fresh = crl.read(ca.lists(now)["ec"], ca.roots(), now)
         assert revocation_cache.keep(LIST, fresh, now) is None
 

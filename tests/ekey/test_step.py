@@ -86,7 +86,7 @@ def world(app: Flask, clock: FakeClock, pki: Pki, signing_keys: list[NewKey]) ->
         row = people.account(people.enterprise(), [NAME], user_class=3)
         people.former(row, PASSWORD)
         people.key(row, ["export"], SERIAL)
-        row.contacts_given_at = clock.now()
+        row.email_proven_at = clock.now()
         session.flush()
         account_id = row.id
     made = World(app, clock, pki, pki.card(subject=holder(serial=SERIAL)), account_id)
@@ -261,7 +261,7 @@ def test_another_account_s_key_does_not_help(world: World) -> None:
     person.type_name()
     person.use(card)
     assert world.refusals() == ["bound_to_other"]
-    assert "属于另一用户" in person.text
+    assert "该电子钥匙对应的用户名为 0100123456785-x" in person.text
 
 
 def test_challenges_run_out(world: World) -> None:

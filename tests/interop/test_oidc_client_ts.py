@@ -92,6 +92,7 @@ class Person:
             page.fill("[name=email]", "user@example.cn")
             page.click("button#continue")
             page.wait_for_url(lambda url: not url.endswith("/contacts"))
+            page.click("button[value=later]")
         if page.url.endswith("/consent"):
             page.click("button[value=allow]")
         page.wait_for_url(lambda url: url.startswith(f"{self.application.origin}/callback.html"))

@@ -65,6 +65,8 @@ class Visitor:
             return shown.action, shown.fields | {"username": self.name, "password": self.password}
         if at.endswith("/contacts"):
             return shown.action, shown.fields | {"mobile": "13800138000", "email": "user@example.cn"}
+        if at.endswith("/proof"):
+            return shown.action, shown.fields | {"action": "later"}
         if at.endswith("/consent") or at == "/device":
             return shown.action, shown.fields | {"action": "allow"}
         # form_post: the form leads to the relying party

@@ -67,7 +67,7 @@ def test_a_no_on_the_consent_page_stands(platform: Flask, clock: FakeClock, beij
 def test_two_tabs_two_clients_one_after_the_other_both_arrive(rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody) -> None:
     with platform.app_context(), transaction():
         row = account(beijing)
-        row.password_hash, row.contacts_given_at = hasher(19456, 2, 0).hash(NEW), START
+        row.password_hash, row.email_proven_at = hasher(19456, 2, 0).hash(NEW), START
     other = RelyingParty(platform, clock, "other", redirect_uris=["https://other.example/cb"])
     person, forms = Person(platform), []
     for party in (rp, other):

@@ -25,6 +25,9 @@ PLAIN = Thing(id="t" * 43, client_name="", cancel_to="", logo="", policy_uri="",
 CHOICES = [Thing(value=1, last4="57C9", enterprise=LONG), Thing(value=2, last4="", enterprise=LONG)]
 CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
 CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
+TO_MOBILE = Thing(channel="mobile", masked="138****8000", proven=False, sent=True, seconds=42)
+TO_MAIL = Thing(channel="email", masked="z***@example.com", proven=False, sent=False, seconds=0)
+PROVEN = Thing(channel="mobile", masked="138****8000", proven=True, sent=False, seconds=0)
 RULES = {"min": 10, "max": 20}
 WRONG = Refusal("credentials")
 LOCKED = Refusal("locked", args={"until": START + timedelta(minutes=15)})
@@ -70,6 +73,11 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "contacts-wrong": (
         "signin/contacts",
         {"transaction": PLAIN, "form": {"mobile": "12"}, "choices": [], "errors": [Refusal("mobile_invalid", "mobile")], "may_defer": False},
+    ),
+    "proof": ("signin/proof", {"transaction": PLAIN, "ways": [TO_MOBILE, TO_MAIL], "errors": [], "may_defer": True, "deferral_days": 7}),
+    "proof-wrong": (
+        "signin/proof",
+        {"transaction": TRANSACTION, "ways": [PROVEN, TO_MAIL], "errors": [Refusal("code_wrong", "email_code")], "mail_only": True},
     ),
     "choose": ("signin/choose", {"transaction": TRANSACTION, "choices": CHOICES, "errors": []}),
     "choose-wrong": ("signin/choose", {"transaction": PLAIN, "choices": CHOICES, "errors": [Refusal("choice_missing", "choice")]}),

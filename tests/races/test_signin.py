@@ -57,7 +57,7 @@ def same_browser(person: Person) -> Person:
 
 def own_account(beijing: int) -> None:
     account = people.account(session.get_one(Account, beijing).enterprise, ["mech-person"], 3)
-    account.password_hash, account.contacts_given_at = hasher(19456, 2, 0).hash(OWN), START
+    account.password_hash, account.email_proven_at = hasher(19456, 2, 0).hash(OWN), START
 
 
 @pytest.mark.requirement("R54")
@@ -163,7 +163,7 @@ def test_a_double_submit_of_the_change_sets_one_password_and_keeps_the_first_ses
 
     def first_goes_all_the_way() -> None:
         first.page = first.client.post(action, data=fields, follow_redirects=True)
-        first.submit(mobile="13800138000")
+        first.give_contacts(mobile="13800138000")
 
     meanwhile(monkeypatch, change, "judge", first_goes_all_the_way)
     second = fields | {"new_password": "Shenzhen8Trade", "confirm_password": "Shenzhen8Trade"}

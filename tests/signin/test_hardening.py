@@ -228,7 +228,7 @@ def test_whoever_planted_the_browser_cookie_gets_no_session_of_the_one_who_signs
     contacts = person.prepare(mobile="13800138000")
     thief = with_cookie(app, planted)
     assert thief.client.post(contacts[0], data=contacts[1]).status_code in (403, 410)
-    person.submit(mobile="13800138000")
+    person.give_contacts(mobile="13800138000")
     assert person.at == "/hall"
     attack()
     assert value(person, "browser") != planted
@@ -291,7 +291,7 @@ def test_odd_addresses_are_answered_and_lead_back_whole(app: Flask, beijing: int
     if path.startswith("/hall"):
         person.submit(username=NAME, password=OLD)
         person.submit(new_password=NEW, confirm_password=NEW)
-        assert person.submit(mobile="13800138000").status_code < 500
+        assert person.give_contacts(mobile="13800138000").status_code < 500
         assert person.client.get_cookie("session", domain=HOST) is not None
 
 
@@ -299,7 +299,7 @@ def test_the_way_back_is_the_address_that_was_asked_for(app: Flask, person: Pers
     person.open("/hall/licences/a%3Fb%23c?x=%2F%2Fevil")
     person.submit(username=NAME, password=OLD)
     person.submit(new_password=NEW, confirm_password=NEW)
-    person.submit(mobile="13800138000")
+    person.give_contacts(mobile="13800138000")
     assert person.page.request.path == "/hall/licences/a?b#c"
     assert person.page.request.args["x"] == "//evil"
 

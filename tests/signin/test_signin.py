@@ -189,7 +189,7 @@ def test_a_name_and_password_that_fit_two_accounts_ask_which(app: Flask, person:
     assert person.submit(choice=str(foreign)).status_code == 422
     assert person.submit(choice="９").status_code == 422
     person.submit(choice=str(wanted))
-    person.submit(mobile="13800138000")
+    person.give_contacts(mobile="13800138000")
     assert person.at == "/hall"
     with app.app_context():
         assert session.scalar(select(Session.account_id)) == wanted
@@ -241,7 +241,8 @@ def test_a_transaction_of_another_browser_leads_nowhere(app: Flask, person: Pers
 def test_a_form_that_proves_nothing_signs_nobody_in_a_second_time(app: Flask, person: Person, beijing: int) -> None:
     person.type_password(NAME, OLD)
     person.submit(new_password=NEW, confirm_password=NEW)
-    action, fields = person.prepare(mobile="13800138000")
+    person.submit(mobile="13800138000")
+    action, fields = person.prepare(mobile_code=person.read_code())
     person.client.post(action, data=fields)
     assert person.client.post(action, data=fields, follow_redirects=True).request.path == "/hall"
     assert person.client.get(action, follow_redirects=True).request.path == "/hall"
@@ -298,7 +299,7 @@ def test_another_account_in_the_same_browser_ends_the_first_session(app: Flask, 
     form = person.prepare(username="jidian_strong", password="Str0ng-Zhong")
     person.sign_in(NAME, OLD, NEW)
     person.page = person.client.post(form[0], data=form[1], follow_redirects=True)
-    person.submit(mobile="13800138001")
+    person.give_contacts(mobile="13800138001")
     assert person.at == "/hall"
     with app.app_context():
         ended = session.scalars(select(Session.end_reason).order_by(Session.id)).all()
@@ -359,7 +360,8 @@ def test_a_password_of_a_megabyte_is_refused_before_any_hash(app: Flask, person:
 def test_every_step_leaves_its_record_and_no_name_or_number(app: Flask, person: Person, beijing: int) -> None:
     person.type_password(NAME, "wrong")
     person.sign_in(NAME, OLD, NEW)
-    assert events(app) == ["signin.refused", "account.password.changed", "account.contacts.given", "session.started"]
+    proof = ["code.sent", "code.sent", "code.accepted", "account.contact.proven"]
+    assert events(app) == ["signin.refused", "account.password.changed", "account.contacts.given", *proof, "session.started"]
     with app.app_context():
         rows = session.scalars(select(AuditEvent)).all()
         assert all(row.request_id and row.network for row in rows)
@@ -409,7 +411,7 @@ def test_times_of_factors_are_kept_by_the_session(app: Flask, person: Person, be
     typed = clock.now()
     clock.advance(minutes=2)
     person.submit(new_password=NEW, confirm_password=NEW)
-    person.submit(mobile="13800138000")
+    person.give_contacts(mobile="13800138000")
     with app.app_context():
         row = session.scalars(select(Session)).one()
         assert row.password_at == typed

@@ -29,7 +29,15 @@ class Known:
 
 
 def _known(account_id: int) -> list[Known]:
-    return [Known(c.kind, c.key(web.runtime().secret), MASKS[c.kind](c.value)) for c in former_contacts(account_id)]
+    return [Known(c.kind, c.key(web.runtime().secret), MASKS[c.kind](c.value)) for c in _offered(account_id)]
+
+
+def _offered(account_id: int) -> list[FormerContact]:
+    """What may be chosen instead of typed: what the person gave before, then what the old systems hold."""
+    account, former = session.get_one(Account, account_id), former_contacts(account_id)
+    given = [FormerContact(kind, value, ()) for kind, value in (("mobile", account.mobile), ("email", account.email)) if value]
+    own = given if account.contacts_given_at else []
+    return own + [one for one in former if (one.kind, one.value) not in {(mine.kind, mine.value) for mine in own}]
 
 
 def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], status: int = 200) -> tuple[str, int]:
@@ -42,6 +50,7 @@ def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], s
         choices=_known(account.id),
         errors=errors,
         deferral_days=days,
+        mail_only="mobile" not in settings.code_channels,
         may_defer=contacts_step.may_put_off(account, web.now(), timedelta(days=days)),
     )
     return page, status
@@ -77,10 +86,13 @@ def submit(row: SignInTransaction) -> Any:
         with transaction():
             done = contacts_step.put_off(row, web.now(), deferral)
         return hub.lead_on(row) if done else _page(row, form, [Refusal("contacts_missing", "mobile")], 422)
-    former = former_contacts(row.account_id or 0)
+    former = _offered(session.get_one(Account, row.account_id).id)
     found = rules.read(_value(form, "mobile", former), _value(form, "email", former))
     if isinstance(found, list):
         return _page(row, form, found, 422)
+    # a code must be able to reach one of them
+    if not any(getattr(found, kind) for kind in web.runtime().settings.code_channels):
+        return _page(row, form, [Refusal("email_needed", "email")], 422)
     with transaction():
         contacts_step.given(row, found, web.now())
     return hub.lead_on(row)
