@@ -1,10 +1,10 @@
 # Every command sets up what it needs: Debian packages (packages.txt), .venv with the locked dependencies.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt docs lock migration clean environment
+.PHONY: agent-packages help demo test check lint fmt docs lock migration clean environment
 RUN := .venv/bin
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 environment:
 	@.ci/environment
@@ -41,6 +41,8 @@ lock: environment ## Lock the dependencies again; UPGRADE=--upgrade takes newer 
 	@.state/uv/bin/pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@for extra in agent clients server; do $(LOCK) --extra $$extra -o requirements/$$extra.txt || exit 1; done
 	@$(LOCK) --extra server --extra agent --extra clients --extra dev -o requirements/dev.txt
+	@$(LOCK) --extra packaging -o requirements/packaging.txt
+	@$(LOCK) --extra packaging --extra agent --python-platform windows -o packaging/windows/requirements.txt
 
 # an empty database at the newest revision is compared with the models; its secret opens nothing
 SCRATCH = IDP_DATA_DIR=.state/migration IDP_DATABASE_URL= IDP_SECRET_KEY=$$($(RUN)/python -c 'import secrets; print(secrets.token_urlsafe(32))')
@@ -50,6 +52,9 @@ migration: environment ## Write a revision for what the models changed; m="what 
 	@$(SCRATCH) $(RUN)/idp db upgrade
 	@$(SCRATCH) $(RUN)/idp db migrate -m "$(m)" --rev-id $$(printf %04d $$(($$(ls idp/migrations/versions | grep -c '\.py$$') + 1)))
 	@$(RUN)/ruff format --quiet idp/migrations/versions
+
+agent-packages: environment ## The e-key driver for this kind of Linux, into dist/; ORIGINS="https://sso.example.cn"
+	@packaging/build
 
 clean: ## Remove .venv, the demo's data and everything made by tools
 	@rm -rf .venv .state artefacts build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
