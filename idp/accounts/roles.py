@@ -9,7 +9,6 @@ from idp.accounts.models import Account, AccountRole
 from idp.audit import catalogue as audit
 from idp.audit.models import AuditEvent
 from idp.db import session
-from idp.errors import Refusal
 
 ROLES = ("key_office", "mech_office", "service_desk", "security_officer", "auditor")
 # R90: these two and the operators at the command line are never one person
@@ -28,12 +27,12 @@ def officer(name: str) -> Account | None:
     return next((found for found in directory.candidates(name) if found.user_class == OFFICER_CLASS), None)
 
 
-def why_apart(account: Account, role: str) -> Refusal | None:
-    """Why this account may not hold `role` beside what it is already (R90)."""
+def why_apart(account: Account, role: str) -> str | None:
+    """Why this account may not hold `role` beside what it is already (R90): roles_apart | role_operator."""
     mine = set(session.scalars(select(AccountRole.role).where(AccountRole.account_id == account.id))) | {role}
     if mine >= APART:
-        return Refusal("roles_apart")
-    return Refusal("role_operator") if role in APART and _has_operated(account) else None
+        return "roles_apart"
+    return "role_operator" if role in APART and _has_operated(account) else None
 
 
 def _has_operated(account: Account) -> bool:
@@ -48,13 +47,13 @@ def may_operate(name: str) -> bool:
     return not any(mine & APART for mine in of_name)
 
 
-def give(account: Account, role: str, region: str, operator: str, now: datetime) -> Refusal | None:
-    """Let the account, which is held, have the role; the very role twice is one."""
-    refusal = why_apart(account, role)
-    if refusal is None and session.get(AccountRole, (account.id, role, region)) is None:
+def give(account: Account, role: str, region: str, operator: str, now: datetime) -> str | None:
+    """Let the account, which is held, have the role, the very role twice is one; else why not (`why_apart`)."""
+    why = why_apart(account, role)
+    if why is None and session.get(AccountRole, (account.id, role, region)) is None:
         session.add(AccountRole(account_id=account.id, role=role, region=region, since=now, granted_by=operator))
         audit.role_given(now, account_id=account.id, role=role, region=region)
-    return refusal
+    return why
 
 
 def take(account: Account, role: str | None, now: datetime) -> list[str]:

@@ -11,7 +11,7 @@ from idp.accounts.models import Account, AccountRole
 from idp.accounts.named_operator import named_operator
 from idp.audit.origin import current
 from idp.db import session, transaction
-from idp.errors import BadInput, Refusal
+from idp.errors import BadInput
 from idp.officers import enrolment
 from idp.officers.enrolment import NewOfficer
 
@@ -39,8 +39,8 @@ def add(name: str, role: str, region: str, display_name: str, mobile: str, email
         raise BadInput("nobody makes themselves an officer", field="NAME")
     with transaction():
         account = enrolment.add(new, current.get().operator, web.now())
-        if isinstance(account, Refusal):
-            field, reason = REFUSED[account.code]
+        if isinstance(account, str):
+            field, reason = REFUSED[account]
             raise BadInput(reason, field=field)
         token = enrolment.make_link(account, web.now(), web.runtime().hooks.session_ended) if account.password_hash is None else ""
     click.echo(f"officer: {new.name} · {role} · {region or '*'}")

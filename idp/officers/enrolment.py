@@ -33,16 +33,16 @@ class NewOfficer:
     given: Contacts | None
 
 
-def add(new: NewOfficer, operator: str, now: datetime) -> Account | Refusal:
-    """The officer of this name with one more role, made if there is none; `name_taken` if the name is an enterprise's user."""
+def add(new: NewOfficer, operator: str, now: datetime) -> Account | str:
+    """The officer of this name with one more role, made if there is none; or why not: name_taken by an enterprise's user, or `roles.why_apart`."""
     account = roles.officer(new.name)
     if account is None and directory.candidates(new.name):
-        return Refusal("name_taken")
+        return "name_taken"
     account = account or _make(new, now)
     session.flush()
-    refusal = roles.give(account, new.role, new.region, operator, now)
-    if refusal is not None:
-        return refusal
+    why = roles.give(account, new.role, new.region, operator, now)
+    if why is not None:
+        return why
     account.status = "active"
     account.display_name = new.display_name
     if new.given is not None:
@@ -100,11 +100,11 @@ def find(token: str, now: datetime) -> Account | None:
 def enrol(token: str, password_hash: str, code: str, secret: str, now: datetime, on_end: OnEnd) -> list[str] | Refusal:
     """Use the link up with a first code of the authenticator app; returns the recovery codes, which are shown once.
 
-    A wrong code counts and leaves the link alive; `link_over` if another request was first.
+    A wrong code counts and leaves the link alive; `totp_over` if another request was first.
     """
     found = find(token, now)
     if found is None:
-        return Refusal("link_over")
+        return Refusal("totp_over")
     account = session.get_one(Account, found.id, populate_existing=True, with_for_update=True)
     codes = totp.confirm(account.id, None, code, secret, now)
     if isinstance(codes, Refusal):

@@ -92,7 +92,7 @@ def enrol(token: str) -> Any:
     with transaction():
         codes = enrolment.enrol(token, password_hash, code, runtime.secret, web.now(), runtime.hooks.session_ended)
     if isinstance(codes, Refusal):
-        return _over() if codes.code in ("link_over", "totp_over") else _enrol_form(token, account, [codes], 422)
+        return _over() if codes.code == "totp_over" else _enrol_form(token, account, [codes], 422)
     return render_template("officers/enrolled.html", username=account.canonical_name, codes=codes)
 
 

@@ -15,7 +15,7 @@ from tests import people
 from tests.command_line import idp
 from tests.conftest import SECRET
 from tests.fakes import FakeClock
-from tests.officers.staff import let_in, officer, token_of
+from tests.officers.staff import let_in, officer
 from tests.person import Person
 
 pytestmark = pytest.mark.requirement("R90")
@@ -62,9 +62,10 @@ def test_from_the_command_line_to_the_desk(app: Flask, clock: FakeClock) -> None
     clock.advance(seconds=60)
     assert person.at.endswith("/totp")
     person.submit(code=code(app, clock, secret))
-    if person.at.endswith("/contacts"):
-        person.submit(mobile="13800138000")
-    print("DBG", person.at, person.page.status_code, person.heading, person.form().fields)
+    # R57: officers do not put the proof off
+    person.submit(mobile="13800138000")
+    assert person.at.endswith("/proof")
+    person.submit(mobile_code=person.read_code())
     assert person.open("/officers").status_code == 200
     assert person.at == "/officers"
     assert "李娜" in person.text

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,11 +31,10 @@ ACTS = {KIND: Act(run, frozenset(["key_office"]))}
 
 
 @pytest.fixture(autouse=True)
-def acts(app: Flask) -> Iterator[None]:
+def acts(app: Flask) -> None:
     DONE.clear()
     runtime = app.extensions["idp"]
     app.extensions["idp"] = replace(runtime, hooks=replace(runtime.hooks, acts=ACTS))
-    yield
 
 
 @pytest.fixture
