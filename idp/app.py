@@ -17,6 +17,7 @@ from idp.ekey import certificate_road, chain, challenges, driver_files, revocati
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.ekey.office import endpoints as key_register_endpoints
+from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
@@ -45,6 +46,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     signin_views.bp,
     ekey_views.bp,
     key_register_endpoints.bp,
+    key_office_views.bp,
     captcha_views.pages,
     portal_views.pages,
     account_views.pages,
@@ -67,12 +69,15 @@ STEPS = (
 )
 
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
-ACTS: dict[str, Act] = {}
+ACTS: dict[str, Act] = {
+    key_office_views.WITHDRAW: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE])),
+}
 
 # The officers' pages in their order; a link without roles is every officer's. The words: officers.nav.<label>, officers.text.<label>.
 NAV = (
     Link("start", "officers.start", frozenset(), ""),
     Link("requests", "second_person.listing", frozenset(), "requests"),
+    Link("keys", "key_office.search", frozenset([key_office_views.ROLE]), "requests"),
 )
 
 

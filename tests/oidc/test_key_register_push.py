@@ -6,7 +6,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from idp.audit.models import AuditEvent
-from idp.db import session
+from idp.db import session, transaction
 from idp.entitlements import rules
 from idp.key_register.models import EKey
 from tests import people

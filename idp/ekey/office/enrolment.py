@@ -138,3 +138,12 @@ def announce_letter(serial: str, officer_id: int, now: datetime) -> str | Refusa
         return Refusal("no_letter")
     audit.letter_announced(now, account_id=account.id, serial=serial, by=str(officer_id))
     return initial_password.announce_letter(account, serial, officer_id, now)
+
+
+def fetch_letter(handle: str, officer_id: int, password_hash: str, days: int, now: datetime) -> str | None:
+    """The announced letter's key, whose account this password opens from now on; None if it is not there for this officer any more."""
+    row = initial_password.fetch_letter(handle, officer_id, password_hash, now + timedelta(days=days), now)
+    if row is None:
+        return None
+    audit.initial_password_made(now, account_id=row.account_id, serial=row.serial, by=str(officer_id), how="letter")
+    return row.serial
