@@ -29,7 +29,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_alone(program: Path, options: Path, reader: Reader) -> None:
     """With an empty environment, from elsewhere, it says who is in the reader."""
     environment = {"PCSCLITE_CSOCK_NAME": str(reader.socket)}
-    command = [program, f"@{options}", "--port", "0", "--prompt", "terminal"]
+    command = [str(program), f"@{options}", "--port", "0", "--prompt", "terminal"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd="/") as process:
         assert Page(port_of(process), Person()).status()["username"] == "张三"
         process.terminate()
