@@ -3,10 +3,14 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -60,6 +64,34 @@ def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Ca
     assert "张三" in shown
     assert ORIGIN in shown
     assert PIN not in logged + shown
+
+
+@pytest.mark.slow
+def test_it_ends_at_once_while_the_pin_is_asked_and_leaves_the_terminal_as_it_was(reader: Reader, cards: Cards) -> None:
+    put_in(reader, cards.new())
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(ours)
+    command = ["setsid", "--ctty", sys.executable, *COMMAND, "--prompt", "terminal"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=reader.environment, cwd=ROOT
+    ) as process:
+        page = Page(port_of(process), Person())
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(page.authenticate)
+            read_until(ours, "8 位）: ")
+            assert termios.tcgetattr(ours) != before
+            process.send_signal(signal.SIGINT)
+            # a signal in the instant before the program begins to wait for the keyboard is seen with the next one
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(2)
+            process.terminate()
+            assert process.wait(5) == 0
+            assert termios.tcgetattr(ours) == before
+            with suppress(OSError, HTTPException):
+                assert answer.result(5).status != 200
+        assert "Traceback" not in process.communicate(timeout=10)[1]
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.fixture
