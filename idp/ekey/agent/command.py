@@ -95,6 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run(options.port, options.origin, PcscReaders(), carried, stop)
     except OSError as error:
-        sys.stderr.write(f"port {options.port}: {error.strerror}\n")
+        print(f"port {options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201  # unlike write, it does without a console, as on Windows
         return 1
     return 0
