@@ -5,8 +5,10 @@ from types import SimpleNamespace as Thing
 from typing import Any
 
 from flask import Blueprint, render_template
+from markupsafe import Markup
 from sqlalchemy import select
 
+from idp.accounts import totp
 from idp.accounts.models import Account
 from idp.captcha import rules
 from idp.db import session, transaction
@@ -106,6 +108,7 @@ CONSENT = {
     "request_id": "r",
 }
 DEVICE = {**CONSENT, "user_code": "BCDF-GHJK", "standard": ["openid", "profile"], "systems": ["出口许可证"], "reasons": []}
+QR = Markup(totp.picture("otpauth://totp/x?secret=ABCD"))
 PERSON = {"username": people.NAME, "enterprise": LONG, "enterprise_en": ""}
 ALLOWED = Thing(
     client_id="a", name="<i>甲</i>系统", standard=["openid", "email"], systems=["出口许可证"], at=START, start_url="https://rp.example/start"
@@ -113,6 +116,15 @@ ALLOWED = Thing(
 STATES |= {
     "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
     "consents": ("oidc/consents", {"person": PERSON, "allowed": [ALLOWED, Thing(**{**vars(ALLOWED), "client_id": "b", "start_url": ""})]}),
+    "account": ("account/index", {"person": PERSON, "totp_on": True}),
+    "account-totp": ("account/totp", {"person": PERSON, "state": Thing(since=START, codes_left=9)}),
+    "account-totp-off": ("account/totp", {"person": PERSON, "state": None}),
+    "account-totp-setup": ("account/totp_setup", {"person": PERSON, "picture": QR, "secret": "ABCD EFGH", "errors": [Refusal("totp_wrong", "code")]}),
+    "account-totp-codes": ("account/totp_codes", {"person": PERSON, "codes": ["ABCD EFGH IJKL MNOP"] * 10, "first": True}),
+    "totp": ("signin/totp", {"transaction": TRANSACTION, "errors": [], "recovery": False, "by_ekey": True}),
+    "totp-wrong": ("signin/totp", {"transaction": PLAIN, "errors": [Refusal("recovery_wrong", "recovery_code")], "recovery": True, "by_ekey": False}),
+    "totp-none": ("signin/totp_none", {"transaction": TRANSACTION}),
+    "ekey-which": ("ekey/which", {"transaction": TRANSACTION, "serials": ("EK76DA6FAE991C57", "EKFFFFFFFFFFFFFF"), "errors": [], "may_skip": True}),
     "consents-none": ("oidc/consents", {"person": PERSON, "allowed": []}),
     "device": ("oidc/device", {"user_code": "", "errors": []}),
     "device-wrong": ("oidc/device", {"user_code": "<b>甲", "errors": [Refusal("device_code", "user_code")]}),
