@@ -70,9 +70,9 @@ def prove(row: SignInTransaction, typed: str, secret: str, now: datetime) -> Ref
     way = _chosen(row, row.facts.get("code_channel", ""))
     if way is None:
         return Refusal("ekey_code_channel", "channel")
-    mine = {"channel": way.channel, "recipient": way.recipient, "secret": secret, "account_id": row.account_id}
-    outcome = codes.spend(PURPOSE, _subject(row), typed, now, **mine)
+    to, subject = way.recipient, _subject(row)
+    outcome = codes.spend(PURPOSE, subject, typed, now, channel=way.channel, recipient=to, secret=secret, account_id=row.account_id)
     if outcome != "ok":
-        return Refusal(f"ekey_code_{outcome}", "code")
+        return Refusal("ekey_code_wrong" if outcome == "wrong" else "ekey_code_over", "code")
     flow.record(row, code_at=now.isoformat(), code_by="proven" if way.proven else "given")
     return None
