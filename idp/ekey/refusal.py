@@ -26,6 +26,9 @@ DAMAGED = "ekey_damaged"
 REPLACED = "ekey_replaced"
 TOO_MANY = "ekey_too_many"
 
+# the same with the day in it, where it is known
+DATED = {EXPIRED: "ekey_expired_on", NOT_YET_VALID: "ekey_not_yet_valid_on"}
+
 # reason → public code; the number is the step of verification that gives it
 PUBLIC = {
     # 0
@@ -97,7 +100,7 @@ class Refused:
     def public(self) -> str:
         """The code of the sentence that the person reads: `error.<code>`."""
         code = PUBLIC[self.reason]
-        return f"{code}_on" if self.day is not None and code in (EXPIRED, NOT_YET_VALID) else code
+        return DATED.get(code, code) if self.day is not None else code
 
     def told(self) -> Refusal:
         """That sentence, with the day and the name in it."""

@@ -163,6 +163,11 @@ const comeBack = () => {
   returning.submit();
 };
 
+// the button beside the picture of the browser's question
+shownFault?.addEventListener("click", (event) => {
+  if (event.target.closest("button.ekey-form")) signByForm();
+});
+
 const actions = { "button.ekey-name": readName, "button.ekey-use": sign, "button.ekey-form": signByForm, "button.ekey-check": tryDriver };
 for (const [selector, action] of Object.entries(page ? actions : {})) {
   const button = page.querySelector(selector);

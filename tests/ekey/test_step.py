@@ -192,7 +192,7 @@ def test_only_the_key_pages_speak_to_the_agent(world: World) -> None:
         ("signature", "再点一次"),
         ("malformed", "不能用于登录"),
         ("unknown_issuer", "不是本平台认可的机构"),
-        ("expired", "已过期"),
+        ("expired", "已于 2026年3月1日 过期"),
         ("revoked", "已注销"),
         ("not_bound", "尚未与用户绑定"),
     ],
