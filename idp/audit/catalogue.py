@@ -138,11 +138,6 @@ def letter_announced(now: datetime, *, account_id: int, serial: str, by: str) ->
     _write("account.letter.announced", now, account_id=account_id, detail={"serial": serial, "by": by})
 
 
-def ekey_replaced(now: datetime, *, account_id: int, serial: str, other: str, by: str) -> None:
-    """An officer let the listed key `other` stand in for this one; the account stays (R68)."""
-    _write("ekey.replaced", now, account_id=account_id, detail={"serial": serial, "other": other, "by": by})
-
-
 def command_run(now: datetime, *, command: str, serial: str, reason: str) -> None:
     """An operator set out to change something at the command line; `reason` is theirs (R90)."""
     _write("operator.command", now, detail={"command": command, "serial": serial, "reason": reason})

@@ -75,11 +75,14 @@ def test_a_withdrawal_waits_for_another_officer(app: Flask, staff: dict[str, Fla
 @pytest.mark.requirement("R68")
 def test_lost_on_papers_at_once_and_old_pages_do_nothing(app: Flask, staff: dict[str, FlaskClient]) -> None:
     page = staff["li"].get(PAGE).get_data(as_text=True)
-    assert post(staff["wang"], action="lost", reason="登报声明").status_code == 303
-    old = {"csrf_token": token_of(page), "seen": page.split('name="seen" value="', 1)[1].split('"', 1)[0], "action": "enrol", "username": "x"}
+    assert post(staff["wang"], action="enrol", username="x").status_code == 303
+    old = {"csrf_token": token_of(page), "seen": page.split('name="seen" value="', 1)[1].split('"', 1)[0], "action": "lost", "reason": "登报声明"}
     assert staff["li"].post(PAGE, data=old).status_code == 422
     with app.app_context():
-        assert session.scalars(select(Account.id).where(Account.enterprise_id.is_not(None))).all() == []
+        assert reports.live(SERIAL) is None
+    assert post(staff["li"], action="lost", reason="登报声明").status_code == 303
+    with app.app_context():
+        assert [(each.word, each.how) for each in [reports.live(SERIAL)] if each] == [("lost", "officer")]
 
 
 @pytest.mark.requirement("R90")
