@@ -41,7 +41,7 @@ def newest(app: Flask, box: LetterBox) -> str:
         app.extensions["idp"].adapters.clock.at, session.scalars(select(func.max(OneTimeCode.sent_at))).one()
     )
     deliver(app, app.extensions["idp_handlers"])
-    return re.findall(r"\d{6}", box.texts[-1][1])[0]
+    return str(re.findall(r"\d{6}", box.texts[-1][1])[0])
 
 
 def another(code: str, n: int = 1) -> str:
