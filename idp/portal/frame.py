@@ -19,6 +19,7 @@ from idp.settings import Settings
 
 STATIC = Path(__file__).parent.parent / "static"
 STATIC_SECONDS = 3600
+ASSETS = ("site.css", "site.js", "ekey.js", "ekey-permission.zh.svg", "ekey-permission.en.svg")
 DAY_PATTERN = {"zh": "yyyy年M月d日", "en": "d MMMM yyyy"}
 TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}
 
@@ -89,7 +90,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Give the frame to every template of the app."""
     site = Site(**{field.name: getattr(settings, field.name) for field in fields(Site)})
     app.jinja_env.globals.update(site=site, language_switch=language_switch, error_text=error_text, page_words=page_words)
-    app.jinja_env.globals["assets"] = {name: asset(name) for name in ("site.css", "site.js", "ekey.js", "ekey-permission.zh.svg", "ekey-permission.en.svg")}
+    app.jinja_env.globals["assets"] = {name: asset(name) for name in ASSETS}
     app.jinja_env.filters["when"] = when
     app.jinja_env.filters["day"] = day
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
