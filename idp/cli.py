@@ -15,8 +15,8 @@ from idp.enterprises.cli import group as enterprise_group
 from idp.entitlements import systems
 from idp.errors import IdpError
 from idp.legacy.cli import group as legacy_group
-from idp.oidc.cli import client_group, dev_group, ensure_keys, keys_group
 from idp.officers.cli import group as officer_group
+from idp.oidc.cli import client_group, dev_group, ensure_keys, keys_group
 from idp.settings import Settings, load
 
 

@@ -187,6 +187,12 @@ class Settings(EKeySettings):
             raise ValueError("delivery: `console` would print codes to the log; set smtp")
         if self.delivery == "smtp" and not self.smtp_url:
             raise ValueError("smtp_url: needed for delivery by smtp")
+        if self.session_idle_seconds > self.session_absolute_seconds:
+            raise ValueError("session_idle_seconds: longer than session_absolute_seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _certificates(self) -> "Settings":
         if self.client_cert_header and not self.trusted_proxy:
             raise ValueError("client_cert_header: needs trusted_proxy, or anyone could claim a certificate")
         # `Client_Cert` and `Client-Cert` are one name here, so dropping the one is not enough
@@ -199,8 +205,6 @@ class Settings(EKeySettings):
             raise ValueError("ekey_mtls_base_url: needs a host of its own; the others would ask everybody for certificates")
         if self.mtls_base_url == self.issuer:
             raise ValueError("mtls_base_url: is the issuer itself; leave it empty")
-        if self.session_idle_seconds > self.session_absolute_seconds:
-            raise ValueError("session_idle_seconds: longer than session_absolute_seconds")
         return self
 
     @property

@@ -30,6 +30,12 @@ def enterprise(code: str = CODE, status: str = "active") -> Enterprise:
     return row
 
 
+def firm(person: Account) -> Enterprise:
+    """The enterprise of somebody who has one."""
+    assert person.enterprise is not None
+    return person.enterprise
+
+
 def account(owner: Enterprise, names: list[str], user_class: int = 1) -> Account:
     row = Account(sub=opaque_tokens.make(), enterprise=owner, user_class=user_class, created_at=START, updated_at=START)
     for index, name in enumerate(names):

@@ -5,41 +5,30 @@ Each function adds its row to the caller's transaction. `reason` is a stable cod
 """
 
 from datetime import datetime
-from typing import Any
 
-from idp.audit.models import AuditEvent
-from idp.audit.origin import current
-from idp.db import session
-
-
-def _write(event: str, now: datetime, *, detail: dict[str, Any] | None = None, **ids: Any) -> None:
-    origin = current.get()
-    told = {**(detail or {}), **({"why": origin.why} if origin.why else {})}
-    row = AuditEvent(at=now, event=event, request_id=origin.request_id, network=origin.network, operator=origin.operator, detail=told, **ids)
-    session.add(row)
-
+from idp.audit.writing import write
 
 # --- sign-in and sessions -------------------------------------------------------------------------------------------------------------------
 
 
 def signin_refused(now: datetime, *, account_id: int | None, reason: str) -> None:
     """A step of a sign-in was refused; `account_id` only where exactly one account was meant."""
-    _write("signin.refused", now, account_id=account_id, detail={"reason": reason})
+    write("signin.refused", now, account_id=account_id, detail={"reason": reason})
 
 
 def signin_locked(now: datetime, *, account_id: int | None, seconds: int, scope: str) -> None:
     """Wrong passwords in a row locked (`scope`: device or account) for `seconds`."""
-    _write("signin.locked", now, account_id=account_id, detail={"seconds": seconds, "scope": scope})
+    write("signin.locked", now, account_id=account_id, detail={"seconds": seconds, "scope": scope})
 
 
 def session_started(now: datetime, *, account_id: int, session_id: int, amr: list[str]) -> None:
     """A sign-in was completed."""
-    _write("session.started", now, account_id=account_id, session_id=session_id, detail={"amr": amr})
+    write("session.started", now, account_id=account_id, session_id=session_id, detail={"amr": amr})
 
 
 def session_ended(now: datetime, *, account_id: int, session_id: int, reason: str) -> None:
     """A session ended (signed_out, idle, absolute, password_changed, other_account, …)."""
-    _write("session.ended", now, account_id=account_id, session_id=session_id, detail={"reason": reason})
+    write("session.ended", now, account_id=account_id, session_id=session_id, detail={"reason": reason})
 
 
 # --- accounts -------------------------------------------------------------------------------------------------------------------------------
@@ -47,57 +36,57 @@ def session_ended(now: datetime, *, account_id: int, session_id: int, reason: st
 
 def password_changed(now: datetime, *, account_id: int, reason: str, old_hashes: int) -> None:
     """A new password was set; `old_hashes` former hashes died with it."""
-    _write("account.password.changed", now, account_id=account_id, detail={"reason": reason, "old_hashes": old_hashes})
+    write("account.password.changed", now, account_id=account_id, detail={"reason": reason, "old_hashes": old_hashes})
 
 
 def password_rehashed(now: datetime, *, account_id: int, old_hashes: int) -> None:
     """A strong old password became the platform password (R56); `old_hashes` former hashes died."""
-    _write("account.password.rehashed", now, account_id=account_id, detail={"old_hashes": old_hashes})
+    write("account.password.rehashed", now, account_id=account_id, detail={"old_hashes": old_hashes})
 
 
 def old_passwords_expired(now: datetime, *, old_hashes: int) -> None:
     """The time after the cut-over is over: unused old hashes died (R62)."""
-    _write("account.old_passwords.expired", now, detail={"old_hashes": old_hashes})
+    write("account.old_passwords.expired", now, detail={"old_hashes": old_hashes})
 
 
 def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
     """The person gave contacts (unproven); `kinds` of mobile, email."""
-    _write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
+    write("account.contacts.given", now, account_id=account_id, detail={"kinds": kinds})
 
 
 def totp_switched_on(now: datetime, *, account_id: int) -> None:
     """An authenticator app was confirmed; from now on sign-ins ask for its code."""
-    _write("account.totp.on", now, account_id=account_id)
+    write("account.totp.on", now, account_id=account_id)
 
 
 def totp_switched_off(now: datetime, *, account_id: int) -> None:
     """The authenticator app and the recovery codes were dropped."""
-    _write("account.totp.off", now, account_id=account_id)
+    write("account.totp.off", now, account_id=account_id)
 
 
 def totp_refused(now: datetime, *, account_id: int, reason: str) -> None:
     """A code of an authenticator app or a recovery code was refused (totp_wrong, recovery_wrong, too_many)."""
-    _write("account.totp.refused", now, account_id=account_id, detail={"reason": reason})
+    write("account.totp.refused", now, account_id=account_id, detail={"reason": reason})
 
 
 def recovery_codes_made(now: datetime, *, account_id: int) -> None:
     """New recovery codes were shown; those before count no more."""
-    _write("account.recovery_codes.made", now, account_id=account_id)
+    write("account.recovery_codes.made", now, account_id=account_id)
 
 
 def recovery_code_used(now: datetime, *, account_id: int) -> None:
     """A recovery code stood in for the authenticator app."""
-    _write("account.recovery_codes.used", now, account_id=account_id)
+    write("account.recovery_codes.used", now, account_id=account_id)
 
 
 def contact_proven(now: datetime, *, account_id: int, kind: str) -> None:
     """The person typed the code that went to their mobile number or e-mail (`kind`)."""
-    _write("account.contact.proven", now, account_id=account_id, detail={"kind": kind})
+    write("account.contact.proven", now, account_id=account_id, detail={"kind": kind})
 
 
 def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
     """A message or notice could not be delivered in all its tries."""
-    _write("outbox.given_up", now, detail={"kind": kind, "item": item})
+    write("outbox.given_up", now, detail={"kind": kind, "item": item})
 
 
 # --- the e-key ------------------------------------------------------------------------------------------------------------------------------
@@ -105,57 +94,57 @@ def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
 
 def ekey_refused(now: datetime, *, account_id: int | None, step: int, reason: str, detail: str) -> None:
     """What an e-key signed was refused at this step of the verification; `detail` is a number or word of the library that judged."""
-    _write("ekey.refused", now, account_id=account_id, detail={"step": step, "reason": reason, "detail": detail})
+    write("ekey.refused", now, account_id=account_id, detail={"step": step, "reason": reason, "detail": detail})
 
 
 def ekey_bound(now: datetime, *, account_id: int, serial: str) -> None:
     """A certificate was bound to a key of the key office's list."""
-    _write("ekey.bound", now, account_id=account_id, detail={"serial": serial})
+    write("ekey.bound", now, account_id=account_id, detail={"serial": serial})
 
 
 def ekey_reported(now: datetime, *, account_id: int | None, serial: str, word: str, how: str, number: str) -> None:
     """The platform's own word on a key (damaged, lost, withdrawn, replaced); `number` of the receipt."""
-    _write("ekey.reported", now, account_id=account_id, detail={"serial": serial, "word": word, "how": how, "number": number})
+    write("ekey.reported", now, account_id=account_id, detail={"serial": serial, "word": word, "how": how, "number": number})
 
 
 def ekey_repaired(now: datetime, *, account_id: int | None, serial: str) -> None:
     """An officer took the report of a damaged key back."""
-    _write("ekey.repaired", now, account_id=account_id, detail={"serial": serial})
+    write("ekey.repaired", now, account_id=account_id, detail={"serial": serial})
 
 
 def ekey_enrolled(now: datetime, *, account_id: int, serial: str, by: str, made: bool) -> None:
     """A key of the office's list was given to an account; `made`: the account is new. `by`: account of the officer, "" at the command line."""
-    _write("ekey.enrolled", now, account_id=account_id, detail={"serial": serial, "by": by, "made": made})
+    write("ekey.enrolled", now, account_id=account_id, detail={"serial": serial, "by": by, "made": made})
 
 
 def initial_password_made(now: datetime, *, account_id: int, serial: str, by: str, how: str) -> None:
     """An initial password opens the account from now on (`how`: letter or activation_code); what did before opens nothing more (R88)."""
-    _write("account.initial_password.made", now, account_id=account_id, detail={"serial": serial, "by": by, "how": how})
+    write("account.initial_password.made", now, account_id=account_id, detail={"serial": serial, "by": by, "how": how})
 
 
 def letter_announced(now: datetime, *, account_id: int, serial: str, by: str) -> None:
     """An officer asked for a sealed letter, to be fetched once; the account's initial password opens nothing more."""
-    _write("account.letter.announced", now, account_id=account_id, detail={"serial": serial, "by": by})
+    write("account.letter.announced", now, account_id=account_id, detail={"serial": serial, "by": by})
 
 
 def command_run(now: datetime, *, command: str, serial: str, reason: str) -> None:
     """An operator set out to change something at the command line; `reason` is theirs (R90)."""
-    _write("operator.command", now, detail={"command": command, "serial": serial, "reason": reason})
+    write("operator.command", now, detail={"command": command, "serial": serial, "reason": reason})
 
 
 def ekey_acted(now: datetime, *, account_id: int | None, serial: str, by: str, act: str) -> None:
     """An officer of the key office did something to a key (lost, lift, withdraw, bind, …), beside what that led to."""
-    _write("ekey.acted", now, account_id=account_id, detail={"serial": serial, "by": by, "act": act})
+    write("ekey.acted", now, account_id=account_id, detail={"serial": serial, "by": by, "act": act})
 
 
 def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -> None:
     """A key was withdrawn or died, and a session that rested on it fell back to the password."""
-    _write("ekey.lost", now, account_id=account_id, detail={"session": session_id, "serial": serial})
+    write("ekey.lost", now, account_id=account_id, detail={"session": session_id, "serial": serial})
 
 
 def ekey_crl_refused(now: datetime, *, reason: str) -> None:
     """A revocation list was fetched that does not count (rolled_back, crl_stale, crl_signature, …); the one before it stays."""
-    _write("ekey.crl.refused", now, detail={"reason": reason})
+    write("ekey.crl.refused", now, detail={"reason": reason})
 
 
 # --- officers -------------------------------------------------------------------------------------------------------------------------------
@@ -163,47 +152,47 @@ def ekey_crl_refused(now: datetime, *, reason: str) -> None:
 
 def role_given(now: datetime, *, account_id: int, role: str, region: str) -> None:
     """An officer was given a role; `region` "" = everywhere."""
-    _write("officer.role.given", now, account_id=account_id, detail={"role": role, "region": region})
+    write("officer.role.given", now, account_id=account_id, detail={"role": role, "region": region})
 
 
 def role_taken(now: datetime, *, account_id: int, role: str) -> None:
     """A role was taken from an officer, in every region."""
-    _write("officer.role.taken", now, account_id=account_id, detail={"role": role})
+    write("officer.role.taken", now, account_id=account_id, detail={"role": role})
 
 
 def officer_link_made(now: datetime, *, account_id: int) -> None:
     """A one-time enrolment link was printed for an officer; the ones before it are dead."""
-    _write("officer.link.made", now, account_id=account_id)
+    write("officer.link.made", now, account_id=account_id)
 
 
 def officer_enrolled(now: datetime, *, account_id: int) -> None:
     """An officer used the link: password and second factor are set."""
-    _write("officer.enrolled", now, account_id=account_id)
+    write("officer.enrolled", now, account_id=account_id)
 
 
 def request_filed(now: datetime, *, account_id: int, request: int, kind: str) -> None:
     """An officer filed what another must confirm (R90)."""
-    _write("request.filed", now, account_id=account_id, detail={"request": request, "kind": kind})
+    write("request.filed", now, account_id=account_id, detail={"request": request, "kind": kind})
 
 
 def request_confirmed(now: datetime, *, account_id: int, request: int, kind: str) -> None:
     """A second officer confirmed it, and it was done."""
-    _write("request.confirmed", now, account_id=account_id, detail={"request": request, "kind": kind})
+    write("request.confirmed", now, account_id=account_id, detail={"request": request, "kind": kind})
 
 
 def request_failed(now: datetime, *, account_id: int, request: int, kind: str, reason: str) -> None:
     """A second officer confirmed it, but it could not be done any more."""
-    _write("request.failed", now, account_id=account_id, detail={"request": request, "kind": kind, "reason": reason})
+    write("request.failed", now, account_id=account_id, detail={"request": request, "kind": kind, "reason": reason})
 
 
 def request_refused(now: datetime, *, account_id: int, request: int, kind: str) -> None:
     """An officer refused it, or whoever filed it took it back."""
-    _write("request.refused", now, account_id=account_id, detail={"request": request, "kind": kind})
+    write("request.refused", now, account_id=account_id, detail={"request": request, "kind": kind})
 
 
 def request_expired(now: datetime, *, request: int, kind: str) -> None:
     """Nobody confirmed it in time."""
-    _write("request.expired", now, detail={"request": request, "kind": kind})
+    write("request.expired", now, detail={"request": request, "kind": kind})
 
 
 # --- one-time codes -------------------------------------------------------------------------------------------------------------------------
@@ -211,17 +200,17 @@ def request_expired(now: datetime, *, request: int, kind: str) -> None:
 
 def code_sent(now: datetime, *, account_id: int | None, purpose: str, channel: str) -> None:
     """A one-time code was put on its way; `channel` mobile or email."""
-    _write("code.sent", now, account_id=account_id, detail={"purpose": purpose, "channel": channel})
+    write("code.sent", now, account_id=account_id, detail={"purpose": purpose, "channel": channel})
 
 
 def code_accepted(now: datetime, *, account_id: int | None, purpose: str) -> None:
     """A one-time code was typed rightly, and is used up."""
-    _write("code.accepted", now, account_id=account_id, detail={"purpose": purpose})
+    write("code.accepted", now, account_id=account_id, detail={"purpose": purpose})
 
 
 def code_refused(now: datetime, *, account_id: int | None, purpose: str, reason: str) -> None:
     """A one-time code was not accepted (wrong, over) or not sent (too_many)."""
-    _write("code.refused", now, account_id=account_id, detail={"purpose": purpose, "reason": reason})
+    write("code.refused", now, account_id=account_id, detail={"purpose": purpose, "reason": reason})
 
 
 # --- imports and merging --------------------------------------------------------------------------------------------------------------------
@@ -229,92 +218,19 @@ def code_refused(now: datetime, *, account_id: int | None, purpose: str, reason:
 
 def register_imported(now: datetime, *, kind: str, accepted: int, rejected: int) -> None:
     """A register (enterprises, ekeys) was imported."""
-    _write("register.imported", now, detail={"kind": kind, "accepted": accepted, "rejected": rejected})
+    write("register.imported", now, detail={"kind": kind, "accepted": accepted, "rejected": rejected})
 
 
 def register_row_taken(now: datetime, *, serial: str, result: str) -> None:
     """The key office pushed one row of its list; `result` added, changed or unchanged."""
-    _write("register.row_taken", now, detail={"serial": serial, "result": result})
+    write("register.row_taken", now, detail={"serial": serial, "result": result})
 
 
 def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, rejected: int) -> None:
     """A dump of an old system was imported into legacy_rows."""
-    _write("legacy.imported", now, detail={"run": run_id, "system": system, "accepted": accepted, "rejected": rejected})
+    write("legacy.imported", now, detail={"run": run_id, "system": system, "accepted": accepted, "rejected": rejected})
 
 
 def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int | None, run_id: int, systems: list[str]) -> None:
     """Legacy rows became, or joined, one account."""
-    _write("legacy.merged", now, account_id=account_id, enterprise_id=enterprise_id, detail={"run": run_id, "systems": systems})
-
-
-# --- the OpenID Provider --------------------------------------------------------------------------------------------------------------------
-
-
-def client_changed(now: datetime, *, client_id: str, change: str) -> None:
-    """A client was added, updated, disabled or the like."""
-    _write("oidc.client.changed", now, client_id=client_id, detail={"change": change})
-
-
-def client_logo_kept(now: datetime, *, client_id: str, version: str) -> None:
-    """A client's logo was fetched and drawn anew; from now on pages show it."""
-    _write("oidc.client.logo.kept", now, client_id=client_id, detail={"version": version})
-
-
-def client_logo_refused(now: datetime, *, client_id: str, reason: str) -> None:
-    """What stands at a client's `logo_uri` is no picture that we take, or the address is none that we call."""
-    _write("oidc.client.logo.refused", now, client_id=client_id, detail={"reason": reason})
-
-
-def initial_access_token_made(now: datetime, *, policy: str, uses: int) -> None:
-    """An operator allowed `uses` clients to register themselves over HTTP."""
-    _write("oidc.initial_access_token.made", now, detail={"policy": policy, "uses": uses})
-
-
-def signing_key_changed(now: datetime, *, kid: str, change: str) -> None:
-    """A signing key was made, became current, retired or was withdrawn."""
-    _write("oidc.key.changed", now, detail={"kid": kid, "change": change})
-
-
-def client_refused(now: datetime, *, client_id: str | None, reason: str) -> None:
-    """A client failed to prove itself, or showed something it may not."""
-    _write("oidc.client.refused", now, client_id=client_id, detail={"reason": reason})
-
-
-def authorized(now: datetime, *, account_id: int, session_id: int, client_id: str, scope: str) -> None:
-    """An authorization code left for a client."""
-    _write("oidc.authorized", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
-
-
-def device_approved(now: datetime, *, account_id: int, session_id: int, client_id: str, scope: str) -> None:
-    """A person said yes to a device (RFC 8628)."""
-    _write("oidc.device.approved", now, account_id=account_id, session_id=session_id, client_id=client_id, detail={"scope": scope})
-
-
-def device_denied(now: datetime, *, account_id: int, client_id: str) -> None:
-    """A person said no to a device."""
-    _write("oidc.device.denied", now, account_id=account_id, client_id=client_id)
-
-
-def consent_given(now: datetime, *, account_id: int, client_id: str, scope: str, claims: list[str]) -> None:
-    """A person allowed a client these scopes and single claims; it is remembered."""
-    _write("oidc.consent.given", now, account_id=account_id, client_id=client_id, detail={"scope": scope, "claims": claims})
-
-
-def consent_withdrawn(now: datetime, *, account_id: int, client_id: str) -> None:
-    """A person took back what they had allowed a client."""
-    _write("oidc.consent.withdrawn", now, account_id=account_id, client_id=client_id)
-
-
-def tokens_issued(now: datetime, *, account_id: int | None, client_id: str, grant_id: int | None, scope: str) -> None:
-    """Tokens left for a client."""
-    _write("oidc.tokens.issued", now, account_id=account_id, client_id=client_id, detail={"grant": grant_id, "scope": scope})
-
-
-def access_token_revoked(now: datetime, *, client_id: str, grant_id: int | None) -> None:
-    """A client took one of its access tokens back; `grant_id` is None for a token in its own name."""
-    _write("oidc.access_token.revoked", now, client_id=client_id, detail={"grant": grant_id})
-
-
-def grant_ended(now: datetime, *, account_id: int | None, client_id: str, grant_id: int, reason: str) -> None:
-    """A grant ended (code_replayed, signed_out, password_changed, …)."""
-    _write("oidc.grant.ended", now, account_id=account_id, client_id=client_id, detail={"grant": grant_id, "reason": reason})
+    write("legacy.merged", now, account_id=account_id, enterprise_id=enterprise_id, detail={"run": run_id, "systems": systems})

@@ -71,10 +71,11 @@ def take_row(cells: dict[str, str], secret: str, now: datetime) -> str | Fault:
         return Fault(missing, "is missing") if missing else Fault(str(unknown), "no such column")
     report = Report("")
     found = _read(Row(1, cells))
-    fault = found if isinstance(found, Fault) else _store(found, report, secret, _beijing(now))
+    if isinstance(found, Fault):
+        return found
+    fault = _store(found, report, secret, _beijing(now))
     if fault:
         return fault
-    assert isinstance(found, Entry)
     session.flush()
     (what,) = report.counts
     audit.register_row_taken(now, serial=found.serial, result=what)

@@ -48,7 +48,7 @@ def amr(level: Level, factors: Collection[str]) -> list[str]:
 
 
 def at_least(acr: str) -> list[str]:
-    """This level and the stronger ones, weakest first."""
+    """A level and the stronger ones, weakest first."""
     known = [level.acr for level in LEVELS]
     return known[known.index(acr) :]
 

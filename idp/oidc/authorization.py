@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import bindparam, insert, select
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session as db_session
 from idp.entitlements import rules as entitlements
 from idp.oidc import acr, claims, clients, consents, pushed_requests, scopes, subjects

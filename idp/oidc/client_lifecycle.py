@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session
 from idp.errors import BadInput
 from idp.oidc import clients, logos, revocation

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, select
 
 from idp import opaque_tokens
 from idp.adapters import Outbound
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session
 from idp.errors import BadInput
 from idp.oidc import jose, logos

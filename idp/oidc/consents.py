@@ -8,7 +8,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session
 from idp.oidc import claims, revocation
 from idp.oidc.models import ClientRecord, Consent

@@ -11,7 +11,7 @@ from sqlalchemy import Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session, spend_once
 from idp.limits import Rule, take
 from idp.oidc import authorization, authorization_request, checks, consents, revocation

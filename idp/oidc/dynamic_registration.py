@@ -12,7 +12,7 @@ from typing import Any, get_args
 from sqlalchemy import delete, select, update
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session, spend_once
 from idp.errors import BadInput
 from idp.limits import Rule, take

@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey, Key, RSAKey
 from sqlalchemy import select, update
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session
 from idp.errors import BadInput, ConfigurationError
 from idp.oidc import jose

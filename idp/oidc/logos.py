@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from idp.adapters import Fetched, Outbound, Unreachable
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session, transaction
 from idp.oidc.client_models import ClientLogo
 from idp.oidc.models import ClientRecord

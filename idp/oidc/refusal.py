@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.limits import Rule, take
 
 # Counted by (client named, network), so that nobody can keep a real client out from elsewhere; a right proof always passes.

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, select, update
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session as db_session
 from idp.oidc import acr, backchannel
 from idp.oidc.models import Grant

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.oidc import access_tokens, refresh_tokens, revocation
 from idp.oidc.clients import Client
 from idp.oidc.refusal import Refused

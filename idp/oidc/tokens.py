@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from authlib.oidc.core.util import create_half_hash
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.oidc import claims, jti, revocation, scopes, sender
 from idp.oidc.client_authentication import Authenticated, refused
 from idp.oidc.clients import Client

@@ -14,6 +14,7 @@ from idp.db import session
 from idp.entitlements import rules
 from idp.entitlements.rules import Right
 from idp.legacy.models import LegacyRow
+from tests import people
 from tests.command_line import Said, idp
 from tests.conftest import DATA
 
@@ -123,7 +124,7 @@ def test_rows_without_key_password_or_right_are_accounts_that_open_nothing(said:
 @pytest.mark.requirement("D15")
 def test_the_cancelled_enterprises_user_is_kept_and_can_be_told_so(said: dict[str, Said]) -> None:
     gone = account("320076543210X-gone")
-    assert (gone.status, gone.enterprise.status) == ("active", "cancelled")
+    assert (gone.status, people.firm(gone).status) == ("active", "cancelled")
     assert session.scalar(select(FormerPassword.id).where(FormerPassword.account_id == gone.id)) is not None
 
 

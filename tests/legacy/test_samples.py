@@ -16,6 +16,7 @@ from idp.accounts.models import Account, AccountKey, AccountName, FormerPassword
 from idp.db import session
 from idp.entitlements import rules
 from idp.legacy.models import LegacyRow, LegacyRun
+from tests import people
 from tests.command_line import idp
 from tests.conftest import DATA, SECRET
 from tests.legacy.dumps import snapshot
@@ -125,7 +126,7 @@ def test_disabled_rows_dead_keys_and_cancelled_enterprises_give_no_right(merged:
     assert session.scalar(select(func.count()).select_from(Account).where(Account.status == "disabled")) == 3
     dead = [account for account in session.scalars(select(Account)) if account.keys and not rules.open_systems(account.id, TODAY)]
     assert len(dead) >= 10  # ten keys of the list are expired or revoked, each with an account
-    assert len([account for account in session.scalars(select(Account)) if account.enterprise.status == "cancelled"]) == 1
+    assert len([account for account in session.scalars(select(Account)) if people.firm(account).status == "cancelled"]) == 1
 
 
 @pytest.mark.store

@@ -428,7 +428,7 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 def walk(platform: Flask, clock: FakeClock, beijing: Somebody) -> Walk:
     with platform.app_context(), transaction():
         account = session.get_one(Account, beijing.id)
-        account.enterprise.uscc = "91440000987654321X"
+        people.firm(account).uscc = "91440000987654321X"
         people.key(account, [name for name in EKEY_SYSTEMS if name not in ("export", "import")], serial="EK0000000000EVERY")
         people.approve(account, "mech_electrical")
     document = body_of(platform.test_client().get("/.well-known/openid-configuration", base_url=ISSUER))

@@ -6,6 +6,7 @@ from flask import Flask
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.oidc.models import ClientRecord
+from tests import people
 from tests.fakes import FakeClock
 from tests.oidc.conftest import REFRESHES, Somebody
 from tests.oidc.test_refresh import set_key
@@ -122,7 +123,7 @@ def test_what_ends_a_grant_is_seen_here(refreshing: RelyingParty, platform: Flas
         if end == "account":
             account.status = "disabled"
         if end == "enterprise":
-            account.enterprise.status = "cancelled"
+            people.firm(account).status = "cancelled"
         if end == "client":
             session.get_one(ClientRecord, "rp").disabled_at = clock.now()
     assert judge.introspect(answer["access_token"]) == INACTIVE

@@ -8,6 +8,7 @@ from authlib.oidc.discovery import OpenIDProviderMetadata
 from flask import Flask
 
 from idp.oidc.provider import grants
+from tests import people
 from tests.fakes import FakeClock
 from tests.oidc.conftest import Somebody
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of
@@ -72,7 +73,7 @@ def test_every_claim_it_lists_is_told(platform: Flask, document: dict[str, Any],
     from tests.relying_party import claims_of
 
     with platform.app_context(), transaction():
-        session.get_one(Account, beijing.id).enterprise.uscc = "91440000987654321X"
+        people.firm(session.get_one(Account, beijing.id)).uscc = "91440000987654321X"
     scope = "openid profile email phone enterprise licence:export"
     rp = RelyingParty(platform, clock, system="export", scope=scope, backchannel_logout_uri="https://rp.example/bye")
     answer = rp.tokens(rp.browser(beijing.id))

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from idp.accounts.models import Account
-from idp.audit import catalogue
+from idp.audit import provider
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.oidc import revocation
@@ -15,6 +15,7 @@ from idp.oidc.models import ClientRecord, Grant
 from idp.oidc.token_models import RefreshToken
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
+from tests import people
 from tests.fakes import FakeClock
 from tests.oidc.conftest import REFRESHES, Somebody
 from tests.oidc.test_token import grant_reason, refused
@@ -41,7 +42,7 @@ def test_what_ends_a_grant_ends_its_refresh(refreshing: RelyingParty, platform: 
         if end == "account_disabled":
             account.status = "disabled"
         if end == "enterprise_closed":
-            account.enterprise.status = "cancelled"
+            people.firm(account).status = "cancelled"
         if end == "client_disabled":
             session.get_one(ClientRecord, "rp").disabled_at = clock.now()
         if end == "client_ended":
@@ -105,7 +106,7 @@ def test_a_crash_before_the_commit_leaves_the_token_as_it_was(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as broken:
-        broken.setattr(catalogue, "tokens_issued", crash)
+        broken.setattr(provider, "tokens_issued", crash)
         assert public.refresh(token).status_code == 500
     clock.advance(minutes=1)  # it was not rotated, so it is not shown again
     assert "refresh_token" in body_of(public.refresh(token))

@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from idp.accounts.models import Account
-from idp.audit import catalogue
+from idp.audit import provider
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.oidc.models import AuthorizationCode, Grant
@@ -135,7 +135,7 @@ def test_a_crash_before_the_commit_leaves_the_code_unspent(
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as broken:
-        broken.setattr(catalogue, "tokens_issued", crash)
+        broken.setattr(provider, "tokens_issued", crash)
         assert rp.redeem(code).status_code == 500
     assert rp.redeem(code).status_code == 200
 

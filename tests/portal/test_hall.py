@@ -11,6 +11,7 @@ from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem, Entitlement
 from idp.portal.frame import Site
 from tests.fakes import START
+from tests.people import firm
 from tests.portal import people
 
 NAMES = {"export": "出口", "import": "进口", "agri_quota": "农产品配额", "mech_electrical": "自动进口（机电）"}
@@ -167,5 +168,5 @@ def test_start_page_knows_where_to_go(app: Flask, browser: FlaskClient) -> None:
 def test_names_are_escaped(app: Flask, browser: FlaskClient) -> None:
     account = come_in(app, browser, "export")
     with app.app_context(), transaction():
-        session.get_one(Account, account).enterprise.name = "<script>甲</script>"
+        firm(session.get_one(Account, account)).name = "<script>甲</script>"
     assert "<script>甲" not in browser.get("/hall").text

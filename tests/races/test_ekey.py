@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from idp.db import session, transaction
 from idp.ekey import binding
-from idp.ekey.binding import Bound
+from idp.ekey.binding import Ambiguous, Bound
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding
 from idp.ekey.refusal import Refused
@@ -24,9 +24,9 @@ def card(letter: str) -> Identity:
     return Identity(people.NAME, SERIAL, people.CODE, "i" * 64, letter * 64, "f" * 64, datetime(2027, 1, 1, tzinfo=UTC))
 
 
-def first_uses(app: Flask, account_id: int, cards: str) -> list[Bound | Refused]:
+def first_uses(app: Flask, account_id: int, cards: str) -> list[Bound | Ambiguous | Refused]:
     """What came of it, one thread for each letter of `cards`."""
-    found: list[Bound | Refused] = []
+    found: list[Bound | Ambiguous | Refused] = []
 
     def one(number: int) -> None:
         with app.app_context(), transaction():

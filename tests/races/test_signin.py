@@ -56,7 +56,7 @@ def same_browser(person: Person) -> Person:
 
 
 def own_account(beijing: int) -> None:
-    account = people.account(session.get_one(Account, beijing).enterprise, ["mech-person"], 3)
+    account = people.account(people.firm(session.get_one(Account, beijing)), ["mech-person"], 3)
     account.password_hash, account.email_proven_at = hasher(19456, 2, 0).hash(OWN), START
 
 

@@ -258,7 +258,7 @@ def test_sessions_of_a_cancelled_enterprise_do_not_revive_with_it(app: Flask, pe
     person.sign_in(NAME, OLD, NEW)
     for status in ("cancelled", "active"):
         with app.app_context(), transaction():
-            session.get_one(Account, beijing).enterprise.status = status
+            people.firm(session.get_one(Account, beijing)).status = status
         assert run_once(app, JOBS) == 0
     assert person.open("/hall").request.path.endswith("/password")
     with app.app_context():

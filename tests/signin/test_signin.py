@@ -161,7 +161,7 @@ def test_cancelled_and_disabled_are_told_only_after_the_right_password(app: Flas
     with app.app_context(), transaction():
         account = session.get_one(Account, beijing)
         if which == "enterprise":
-            account.enterprise.status = "cancelled"
+            people.firm(account).status = "cancelled"
         else:
             account.status = "disabled"
     person.type_password(NAME, "wrong")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.oidc import claims, scopes, sender, tokens
 from idp.oidc.client_authentication import Authenticated
 from idp.oidc.refusal import Refused

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Update, update
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session, spend_once
 from idp.oidc import grant_facts, refresh_tokens, tokens
 from idp.oidc.clients import Client

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import update
 
 from idp import opaque_tokens
-from idp.audit import catalogue as audit
+from idp.audit import provider as audit
 from idp.db import session
 from idp.oidc import grant_facts, refresh_tokens, scopes, sender, tokens
 from idp.oidc.client_authentication import Authenticated
