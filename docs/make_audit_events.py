@@ -30,13 +30,17 @@ def _row(event: str, function: ast.FunctionDef) -> str:
     return f"| `{event}` | {words} | {facts or '–'} |"
 
 
-def page() -> str:
-    """The whole page, from the catalogues."""
-    source = "\n".join(file.read_text("utf-8") for file in CATALOGUES)
+def catalogues() -> str:
+    """Their source text, one after the other."""
+    return "\n".join(file.read_text("utf-8") for file in CATALOGUES)
+
+
+def page(source: str) -> str:
+    """The whole page, for the source text of the catalogues."""
     functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     rows = [_row(event, function) for function in functions if (event := _event(function)) is not None]
     return HEAD + "\n".join(rows) + "\n"
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("audit-events.md").write_text(page(), "utf-8")
+    Path(__file__).with_name("audit-events.md").write_text(page(catalogues()), "utf-8")

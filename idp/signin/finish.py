@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 from idp.accounts import totp
 from idp.accounts.models import Account
+from idp.adapters import BEIJING
 from idp.db import session
+from idp.key_register.live_keys import dead
+from idp.key_register.models import EKey
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
 from idp.signin import code_step, flow
@@ -37,7 +40,7 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
     account = _usable(row)
     if account is None or _lost_its_session(row, present_id, now):
         return "stale"
-    if code_step.missed(row, account, now):
+    if code_step.missed(row, account, now) or _key_died(row, now):
         return "not_yet"
     flow.complete(row, now)
     return Signed(_session(row, account, present_id, absolute_seconds, now, on_end))
@@ -49,6 +52,18 @@ def _usable(row: SignInTransaction) -> Account | None:
     # an authenticator app that was switched on meanwhile was asked for nowhere
     unasked = totp.is_on(account.id) and not row.facts.get("totp_on")
     return account if account.closed is None and account.epoch == row.facts["epoch"] and not unasked else None
+
+
+def _key_died(row: SignInTransaction, now: datetime) -> bool:
+    """Whether the e-key that was right in this sign-in has been reported or withdrawn since (R68); then it was never shown."""
+    if "ekey_at" not in row.facts:
+        return False
+    # held, as by who reports it: the report comes before this end, or finds the session
+    key = session.get(EKey, row.facts["ekey_serial"], populate_existing=True, with_for_update=True)
+    if key is not None and dead(key, now.astimezone(BEIJING).date()) is None:
+        return False
+    row.facts = {name: value for name, value in row.facts.items() if name not in ("ekey_at", "ekey_serial", "ekey_pin")}
+    return True
 
 
 def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datetime) -> bool:

@@ -18,6 +18,7 @@ from idp.entitlements import systems
 from idp.key_register.models import EKey
 from idp.oidc import keys, revocation
 from idp.oidc.keys import NewKey
+from idp.oidc.registration import DEVICE_CODE
 from idp.sessions.models import Session
 from idp.settings import Settings
 from tests import people
@@ -27,7 +28,7 @@ from tests.ekey.bad_pki import AUTHORITY, NOW, Card, Issued, Pki, holder, make, 
 from tests.fakes import FakeClock
 from tests.people import NAME
 from tests.person import Person
-from tests.relying_party import ISSUER, RelyingParty, answer_of, claims_of, store_keys
+from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of, store_keys
 
 SERIAL, PASSWORD, LIST = "EK76DA6FAE991C57", "Strong1Passw0rd", "http://crl.example.cn/list.crl"
 EKEY, ONLY_PASSWORD = "urn:licence:acr:ekey", "urn:licence:acr:password"
@@ -42,7 +43,7 @@ def pki() -> Pki:
 def settings(tmp_path: Path, database_url: str, pki: Pki) -> Settings:
     roots = tmp_path / "roots.pem"
     roots.write_bytes(pki.root.certificate.public_bytes(Encoding.PEM))
-    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, ekey_roots_file=roots, ekey_crl_urls=(LIST,))
+    return Settings(data_dir=tmp_path, secret_key=SECRET, database_url=database_url, ekey_roots_file=roots, ekey_crl_urls=(LIST,), device_grant="on")
 
 
 @pytest.fixture(scope="module")
@@ -303,6 +304,23 @@ def test_who_is_signed_in_by_password_is_led_to_the_key(world: World, by: str) -
     assert after.secret_digest != before.secret_digest
 
 
+def test_a_device_whose_system_demands_the_key_leads_to_it_and_back(world: World) -> None:
+    tv = RelyingParty(world.app, world.clock, "tv", scope="openid", grant_types=[DEVICE_CODE], redirect_uris=[], require_acr=EKEY)
+    code = body_of(tv.call("device", scope="openid"))
+    person = Holder(world.app)
+    person.open("/loginCorp.html")
+    person.type_name(ekey=False)
+    person.open(f"/device?user_code={code['user_code']}")
+    person.submit()
+    assert person.at.endswith("/ekey")
+    person.use(world.card)
+    assert person.at == "/device"
+    person.submit()
+    person.submit(action="allow")
+    assert person.at == "/device/allowed"
+    assert claims_of(body_of(tv.call("token", grant_type=DEVICE_CODE, device_code=code["device_code"]))["id_token"])["acr"] == EKEY
+
+
 def test_a_sign_in_for_a_client_that_demands_the_key_asks_for_both(world: World) -> None:
     rp, person = world.client(require_acr=EKEY), Holder(world.app)
     person.wants(rp)
@@ -390,6 +408,26 @@ def test_a_key_that_is_withdrawn_takes_what_rested_on_it(world: World, how: str)
     assert claims_at(rp, person.wants(rp))["acr"] == ONLY_PASSWORD
     person.open("/loginCorp.html")
     assert person.at == "/hall", "the session itself stays"
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R68")
+def test_a_key_that_is_withdrawn_before_the_sign_in_ends_was_never_shown(world: World) -> None:
+    with world.app.app_context(), transaction():
+        session.get_one(Account, world.account_id).contacts_given_at = None
+    person = Holder(world.app)
+    person.open("/loginCorp.html")
+    person.type_name()
+    person.use(world.card)
+    assert person.at.endswith("/contacts")
+    with world.app.app_context(), transaction():
+        withdrawal.withdraw(SERIAL, NOW, revocation.on_key_lost)
+    person.submit(action="later")
+    assert (person.at.rsplit("/", 1)[1], world.sessions()) == ("ekey", [])
+    person.use(world.card)
+    assert world.refusals() == ["key_withdrawn"]
+    person.submit(action="skip")
+    assert [one.ekey_at for one in world.sessions()] == [None]
 
 
 def test_an_account_closed_meanwhile_is_not_signed_in(world: World) -> None:

@@ -261,7 +261,7 @@ def _sign_in(arrived: Arrival, decision: authorization.SignIn | authorization.St
         if request_id is None:
             return _client_gone()
         who, has = (person(arrived.subject.known), decision.has) if isinstance(decision, authorization.StepUp) else (None, ("password",))
-        transaction_id = leading.begin(arrived.subject, request_id, who, has, over)
+        transaction_id = leading.begin(arrived.subject, leading.to_request(arrived.subject, request_id), who, has, over)
     # a wish for a language travels on (OIDC Core §3.1.2.1); where there is none, nothing is appended
     return redirect(url_for("signin.continue_", transaction_id=transaction_id, ui_locales=_wish(arrived)), 303)
 

@@ -9,11 +9,13 @@ from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal, RequestBroken
 from idp.oidc import authorization, checks, devices, logos, scopes
+from idp.oidc.endpoints import leading
 from idp.oidc.endpoints.authorize import Answer, Arrival, person
 from idp.oidc.endpoints.blueprint import blueprint, provider
 from idp.oidc.endpoints.consent import names, seal, words
 from idp.oidc.endpoints.leading import name_of
 from idp.oidc.registration import DEVICE_CODE
+from idp.signin import browser, flow
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _asking(text: str) -> Asking | Refusal:
         asked.factors_since(client.registration.default_max_age, row.created_at),
         row.device_code_digest,
     )
-    situation = authorization.Situation(who, arrived.since, False, None, True, web.today())
+    situation = authorization.Situation(who, arrived.since, False, None, True, web.today(), ekey=held.settings.ekey_on)
     return Asking(row.device_code_digest, code, arrived, who, authorization.decide(arrived.subject, situation))
 
 
@@ -113,6 +115,8 @@ def _page(found: Asking) -> Answer:
     decision, own = found.decision, found.arrived.subject.known.registration
     if isinstance(decision, authorization.SignIn):
         return redirect(web.runtime().hooks.signin_path(url_for("oidc.device_page", user_code=devices.shown(found.user_code))), 303)
+    if isinstance(decision, authorization.StepUp):
+        return _step_up(found, decision)
     allowed = decision if isinstance(decision, authorization.Allowed) else None
     asked = words(allowed.target.scopes, ()) if allowed is not None else []
     return render_template(
@@ -130,6 +134,15 @@ def _page(found: Asking) -> Answer:
     )
 
 
+def _step_up(found: Asking, decision: authorization.StepUp) -> Answer:
+    """To the factor that the device's system demands, and back to the code."""
+    here = url_for("oidc.device_page", user_code=devices.shown(found.user_code))
+    caller = flow.Caller(return_to=here, cancel_to=here, client_name=name_of(found.arrived.subject))
+    with transaction():
+        transaction_id = leading.begin(found.arrived.subject, caller, found.who, decision.has, browser.claim_room(sign_in=True))
+    return redirect(url_for("signin.continue_", transaction_id=transaction_id), 303)
+
+
 def _seal(found: Asking) -> str:
     return seal(found.arrived, found.who, found.decision) if isinstance(found.decision, authorization.Allowed) else ""
 
@@ -139,6 +152,7 @@ def _approved(found: Asking, allowed: authorization.Allowed) -> Answer:
         said = devices.approve(found.digest, found.arrived.subject, found.who, allowed, web.now())
     if said == "said":
         return redirect(url_for("oidc.device_allowed"), 303)
-    if isinstance(said, authorization.SignIn):
+    # the sign-in or its factor has ended since
+    if isinstance(said, authorization.SignIn | authorization.StepUp):
         return redirect(url_for("oidc.device_page", user_code=devices.shown(found.user_code)), 303)
     return _entry("", Refusal("device_code", "user_code"))

@@ -15,13 +15,13 @@ HOST_CHARACTERS = 300
 
 
 def begin(
-    subject: checks.Subject, request_id: str, signed_in: authorization.Person | None, has: tuple[str, ...], over: SignInTransaction | None
+    subject: checks.Subject, caller: flow.Caller, signed_in: authorization.Person | None, has: tuple[str, ...], over: SignInTransaction | None
 ) -> str:
-    """Open a sign-in (inside a transaction) that comes back to the stored request; its id.
+    """Open a sign-in for this authorization (inside a transaction); its id.
 
     `signed_in`: who stays signed in and only has to show what is missing beside `has` (step-up). `over`: see flow.begin.
     """
-    settings, caller = web.runtime().settings, _caller(subject, request_id)
+    settings = web.runtime().settings
     asked = acr.factors_asked(authorization.levels(subject), has, ekey=settings.ekey_on)
     if signed_in is not None:
         present = flow.SignedIn(signed_in.account_id, signed_in.epoch, signed_in.session_id, signed_in.factors["password"])
@@ -29,7 +29,8 @@ def begin(
     return flow.begin(browser.secret(), caller, web.now(), settings.signin_seconds, over, asked)
 
 
-def _caller(subject: checks.Subject, request_id: str) -> flow.Caller:
+def to_request(subject: checks.Subject, request_id: str) -> flow.Caller:
+    """Comes back to the stored request and ends at the client."""
     own = subject.known.registration
     return flow.Caller(
         return_to=url_for("oidc.resume", request_id=request_id),
