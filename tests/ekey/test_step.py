@@ -26,7 +26,7 @@ from tests.command_line import idp
 from tests.conftest import SECRET
 from tests.ekey.bad_pki import AUTHORITY, NOW, Card, Issued, Pki, holder, make, proof, revocation_list, subject
 from tests.fakes import FakeClock
-from tests.people import NAME
+from tests.people import NAME, NEW
 from tests.person import Person
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of, store_keys
 
@@ -414,15 +414,15 @@ def test_a_key_that_is_withdrawn_takes_what_rested_on_it(world: World, how: str)
 @pytest.mark.requirement("R68")
 def test_a_key_that_is_withdrawn_before_the_sign_in_ends_was_never_shown(world: World) -> None:
     with world.app.app_context(), transaction():
-        session.get_one(Account, world.account_id).contacts_given_at = None
+        session.get_one(Account, world.account_id).user_class = 1
     person = Holder(world.app)
     person.open("/loginCorp.html")
     person.type_name()
     person.use(world.card)
-    assert person.at.endswith("/contacts")
+    assert person.at.endswith("/change")
     with world.app.app_context(), transaction():
         withdrawal.withdraw(SERIAL, NOW, revocation.on_key_lost)
-    person.submit(action="later")
+    person.submit(new_password=NEW, confirm_password=NEW)
     assert (person.at.rsplit("/", 1)[1], world.sessions()) == ("ekey", [])
     person.use(world.card)
     assert world.refusals() == ["key_withdrawn"]
