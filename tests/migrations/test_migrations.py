@@ -96,6 +96,32 @@ def test_clients_and_sign_ins_from_before_there_were_logos_live_on(empty: Flask)
         assert connection.scalar(text("SELECT count(*) FROM oidc_client_origins")) == 1
 
 
+FROM_BEFORE_REPORTS = (
+    "INSERT INTO enterprises (id, name, region, status) VALUES (1, 'n', 'r', 'active')",
+    """INSERT INTO accounts (id, sub, enterprise_id, user_class, status, display_name, epoch, created_at, updated_at)
+    VALUES (1, 's', 1, 1, 'active', '', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')""",
+    "INSERT INTO account_names (account_id, name, name_key, canonical) VALUES (1, 'n', 'n', true)",
+    "INSERT INTO ekeys (serial, enterprise_id, holder, status) VALUES ('EK1', 1, '', 'active'), ('EK2', 1, '', 'active')",
+    """INSERT INTO ekey_bindings (serial, issuer, subject, not_after, bound_at, withdrawn_at) VALUES
+    ('EK1', 'i', 'a', '2027-01-01 00:00:00', '2026-01-01 00:00:00', '2026-02-01 00:00:00'),
+    ('EK2', 'i', 'b', '2027-01-01 00:00:00', '2026-01-01 00:00:00', NULL)""",
+)
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R68")
+def test_a_key_that_was_withdrawn_before_there_were_reports_stays_withdrawn(empty: Flask) -> None:
+    flask_migrate.upgrade(revision="0005")
+    with db.engine.execution_options(**WRITE).begin() as connection:
+        for row in FROM_BEFORE_REPORTS:
+            connection.execute(text(row))
+    store.upgrade()
+    with db.engine.connect() as connection:
+        assert connection.execute(text("SELECT serial, word FROM ekey_reports WHERE ended_at IS NULL")).all() == [("EK1", "withdrawn")]
+        # SQLite makes the accounts anew: what hangs on them is still there
+        assert connection.scalar(text("SELECT count(*) FROM account_names")) == 1
+
+
 def _upgrade(url: str, folder: Path) -> bool:
     with _app(url, folder).app_context():
         store.upgrade()

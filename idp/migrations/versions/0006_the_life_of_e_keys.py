@@ -192,7 +192,7 @@ def downgrade():
         batch_op.drop_column("user_name")
 
     with op.batch_alter_table("ekey_bindings", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("withdrawn_at", sa.DATETIME(), nullable=True))
+        batch_op.add_column(sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.drop_column("holder")
 
     with op.batch_alter_table("accounts", schema=None) as batch_op:
