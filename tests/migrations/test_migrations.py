@@ -97,7 +97,7 @@ def test_clients_and_sign_ins_from_before_there_were_logos_live_on(empty: Flask)
 
 
 FROM_BEFORE_REPORTS = (
-    "INSERT INTO enterprises (id, name, region, status) VALUES (1, 'n', 'r', 'active')",
+    "INSERT INTO enterprises (id, code, name, name_en, region, status) VALUES (1, 'c', 'n', '', 'r', 'active')",
     """INSERT INTO accounts (id, sub, enterprise_id, user_class, status, display_name, epoch, created_at, updated_at)
     VALUES (1, 's', 1, 1, 'active', '', 1, '2026-01-01 00:00:00', '2026-01-01 00:00:00')""",
     "INSERT INTO account_names (account_id, name, name_key, canonical) VALUES (1, 'n', 'n', true)",
