@@ -1,8 +1,6 @@
 """The sign-in with the e-key as a person sees it: a real Chromium, a real agent, a card in a real PC/SC daemon."""
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from idp.app import create_app
-from idp.db import db, session, transaction, upgrade
-from idp.ekey import crl, revocation_cache
+from idp.db import session
 from idp.ekey.agent.pcsc import PcscReaders
 from idp.ekey.dev_ca import DevelopmentCa, Holder
 from idp.sessions.models import Session
@@ -26,13 +22,13 @@ from tests.cards import PIN, PUK
 from tests.chromium import ARGUMENTS, CHROMIUM
 from tests.conftest import SECRET
 from tests.ekey.running_agent import Person, agent
+from tests.ekey.served_app import LIST, PASSWORD, SERIAL, furnish, served
 from tests.ekey.test_agent_cards import put_in
 from tests.interop.served import free_ports
 from virtual_card.personalisation import make_card, slot
 from virtual_card.reader import SIGN, Reader
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-SERIAL, PASSWORD, LIST = "EK76DA6FAE991C57", "Strong1Passw0rd", "http://dev-ca.invalid/ec.crl"
 
 
 @dataclass
@@ -49,26 +45,6 @@ class Desk:
     def key_times(self) -> list[bool]:
         with self.app.app_context():
             return [row.ekey_at is not None for row in session.scalars(select(Session).where(Session.ended_at.is_(None)))]
-
-
-@contextmanager
-def _served(app: Flask, port: int) -> Iterator[None]:
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-def _people(ca: DevelopmentCa, now: datetime) -> None:
-    upgrade()
-    with transaction():
-        row = people.account(people.enterprise(), [people.NAME], user_class=3)
-        people.former(row, PASSWORD)
-        people.key(row, ["export"], SERIAL)
-        row.email_proven_at = now
-        fresh = crl.read(ca.lists(now)["ec"], ca.roots(), now)
-        assert revocation_cache.keep(LIST, fresh, now) is None
 
 
 @pytest.fixture
@@ -92,13 +68,9 @@ def desk(tmp_path: Path, reader: Reader) -> Iterator[Desk]:
                 agent_port=running.port,
             )
         )
-        with app.app_context():
-            _people(ca, now)
-        with _served(app, port):
+        furnish(app, ca, now)
+        with served(app, port):
             yield Desk(issuer, running.port, app, reader, card, person)
-        with app.app_context():
-            session.remove()
-            db.engine.dispose()
 
 
 @pytest.fixture
