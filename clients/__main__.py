@@ -1,6 +1,6 @@
 """`python -m clients register` writes the registrations for the platform's administrator; `python -m clients serve` runs every system.
 
-Both take `--state DIR` (0700: the systems' private keys) and `--first-port N`, which moves the ports, in the same order.
+Both take `--state DIR` (0700: the systems' private keys), `--first-port N`, which moves the ports, in the same order, and `--demand-key SYSTEM`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from clients.relying_party.app import create_app
-from clients.relying_party.registration import Registration, for_platform, private_key, read_all
+from clients.relying_party.registration import Registration, demanding_the_key, for_platform, private_key, read_all
 
 
 def _key_file(state: Path, system: Registration) -> Path:
@@ -49,10 +49,11 @@ def main() -> None:
     parser.add_argument("command", choices=["register", "serve"])
     parser.add_argument("--state", type=Path, required=True, help="directory of the systems' private keys")
     parser.add_argument("--first-port", type=int, help="ports count from here (default: as in client.toml)")
+    parser.add_argument("--demand-key", metavar="SYSTEM", action="append", default=[], help="this system lets in who signed in with an e-key")
     parser.add_argument("--issuer", default="http://127.0.0.1:8000", help="address of the platform (serve)")
     parser.add_argument("--out", type=Path, help="directory of the registrations (register)")
     given = parser.parse_args()
-    systems = read_all(given.first_port)
+    systems = [demanding_the_key(one) if one.system in given.demand_key else one for one in read_all(given.first_port)]
     if given.command == "serve":
         serve(systems, given.issuer, given.state)
     elif given.out is None:

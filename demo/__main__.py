@@ -36,6 +36,9 @@ ACCOUNTS = (
 )
 
 
+CODES = "短信验证码、邮件不发送，显示在本终端 / one-time codes and mails are printed here instead of being sent: NOT SENT … to +86138…"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where this demo lives: its folder, the platform's address, the port it listens on, the first port of the systems."""
@@ -111,7 +114,9 @@ def _say(place: Place, console: Console, started: float) -> None:
     console.print(_addresses(place), _accounts(), sep="\n")
     if cards.possible():
         console.print(_keys())
+        console.print(cards.DEMAND, soft_wrap=True, highlight=False)
     console.print(cards.HOW if cards.possible() else cards.MISSING, soft_wrap=True, highlight=False)
+    console.print(CODES, soft_wrap=True, highlight=False)
     console.print(f"用时 {time.monotonic() - started:.1f} 秒。Ctrl-C 结束；重新开始：删除 {place.state}。", markup=False, highlight=False)
 
 
@@ -126,7 +131,7 @@ def _worker(place: Place) -> Child:
 
 
 def _business_systems(place: Place) -> Child:
-    arguments = ["--state", str(place.state / "systems"), "--first-port", str(place.systems_port), "--issuer", place.issuer]
+    arguments = ["--state", str(place.state / "systems"), "--first-port", str(place.systems_port), "--issuer", place.issuer, *cards.demands()]
     # strangers to the platform: none of its settings reach them
     environment = {name: value for name, value in os.environ.items() if not name.startswith("IDP_")}
     return Child("business systems", [sys.executable, "-m", "clients", "serve", *arguments], environment)

@@ -19,7 +19,9 @@ MISSING = (
     "电子钥匙：本机没有 pcscd，本次不含电子钥匙。/ E-keys are left out here.  sudo apt-get install --no-install-recommends pcscd vsmartcard-vpcd"
 )
 HOW = "换卡、拔卡（另开一个终端）/ change cards, in another terminal:  .venv/bin/python -m demo card put liangyong  ·  card pull"
+DEMAND = "两用物项系统须用电子钥匙登录。/ The system of dual-use licences lets nobody in without the e-key."
 KINDS = ("ec", "rsa", "sm2")
+DEMANDING = "dual_use"  # the business system that lets nobody in without a key, where there are keys
 
 
 def possible() -> bool:
@@ -29,6 +31,11 @@ def possible() -> bool:
     except daemon.Missing:
         return False
     return True
+
+
+def demands() -> list[str]:
+    """What tells `python -m clients` which system demands the key."""
+    return ["--demand-key", DEMANDING] if possible() else []
 
 
 def settings(data_dir: Path) -> Mapping[str, str]:

@@ -50,11 +50,12 @@ class Assertion(PrivateKeyJWT):
 
 
 class Provider(FlaskOAuth2App):
-    """The platform's endpoints, keys and tokens. `issuer` and `id_token_alg` are set by `connect()`."""
+    """The platform's endpoints, keys and tokens. `issuer`, `id_token_alg` and `acr` are set by `connect()`."""
 
     client_cls = Session
     issuer: str
     id_token_alg: str
+    acr: str | None  # how people must have signed in
 
     def load_server_metadata(self) -> dict[str, Any]:
         """The discovery document; Distrusted if it is another issuer's."""
@@ -88,6 +89,8 @@ class Provider(FlaskOAuth2App):
             "aud": {"essential": True, "value": self.client_id},
             "sub": {"essential": True},
             "exp": {"essential": True},
+            # step 12: what was demanded is looked at
+            **({"acr": {"essential": True, "value": self.acr}} if self.acr else {}),
         }
 
 
@@ -121,6 +124,6 @@ def connect(app: Flask, registration: Registration, issuer: str, secret: str | N
             },
         ),
     )
-    provider.issuer = issuer
+    provider.issuer, provider.acr = issuer, registration.client.get("require_acr")
     provider.id_token_alg = registration.client.get("id_token_signed_response_alg", "RS256")
     return provider

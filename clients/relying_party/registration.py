@@ -7,7 +7,7 @@ the platform's administrator applies.
 import json
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from joserfc.jwk import ECKey
 
 FOLDER = Path(__file__).parent.parent
 ASSERTION_ALG = "ES256"
+EKEY = "urn:licence:acr:ekey"  # the platform's name for a sign-in with password and e-key
 
 
 class WrongRegistration(Exception):
@@ -79,6 +80,11 @@ def read(folder: Path, origin: str | None = None) -> Registration:
     if origin is None:
         return found
     return Registration(folder, json.loads(json.dumps(client).replace(found.origin + "/", origin + "/")), page)
+
+
+def demanding_the_key(system: Registration) -> Registration:
+    """The same system, which lets nobody in without an e-key."""
+    return replace(system, client={**system.client, "require_acr": EKEY})
 
 
 def read_all(first_port: int | None = None) -> list[Registration]:

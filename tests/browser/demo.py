@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from idp.captcha.rules import PURPOSE
 
 ROOT = Path(__file__).parent.parent.parent
 SYSTEMS = 8
+LOWEST_PORT, PORTS_END = 18_000, 32_700  # below the range that systems give to outgoing connections
 PATIENCE_SECONDS = 120
 SEATED = ("setsid", "--ctty")  # makes standard input the terminal
 SECRET_NAMES = ("IDP_", "AUTHLIB_")
@@ -27,8 +29,8 @@ SECRET_NAMES = ("IDP_", "AUTHLIB_")
 
 def free_ports() -> int:
     """The first of ten ports in a row that nobody listens on."""
-    start = 18_000 + os.getpid() % 1000 * 20
-    for first in range(start, start + 20_000, SYSTEMS + 2):
+    own = LOWEST_PORT + os.getpid() * 20 % (PORTS_END - LOWEST_PORT)
+    for first in chain(range(own, PORTS_END, SYSTEMS + 2), range(LOWEST_PORT, own, SYSTEMS + 2)):
         if all(_free(port) for port in range(first, first + SYSTEMS + 2)):
             return first
     raise AssertionError("no free ports")
@@ -36,7 +38,12 @@ def free_ports() -> int:
 
 def _free(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass(frozen=True)

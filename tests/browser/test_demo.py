@@ -1,12 +1,13 @@
 """`make demo` itself: what it says, how quickly it comes back, how it ends."""
 
 import subprocess
+import sys
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from tests.browser.demo import ROOT, SYSTEMS, Demo, Prepared
+from tests.browser.demo import ROOT, SYSTEMS, Demo, Prepared, free_ports
 
 pytestmark = pytest.mark.slow
 SECOND_START_SECONDS = 3
@@ -30,7 +31,7 @@ def test_it_says_where_everything_is_and_ends_cleanly(prepared: Prepared) -> Non
             assert _status(demo.port + number, "/") == 200
         assert f"{demo.issuer}/loginCorp.html" in said
         assert _status(demo.port, "/.well-known/openid-configuration") == 200
-        for shown in ("0441987654321-beijing", "Export2018pass", "import-old-8", "jidian_strong", "liangyong"):
+        for shown in ("0441987654321-beijing", "Export2018pass", "import-old-8", "jidian_strong", "liangyong", "须用电子钥匙登录", "NOT SENT"):
             assert shown in said
     assert started.process.returncode == 0
     # three seconds on an idle machine; a busy one is measured by its own first start
@@ -38,6 +39,28 @@ def test_it_says_where_everything_is_and_ends_cleanly(prepared: Prepared) -> Non
     for number in range(SYSTEMS + 1):
         with pytest.raises(ConnectionRefusedError):
             _status(demo.port + number, "/")
+
+
+class Cardless(Demo):
+    """On a machine without the virtual reader's driver."""
+
+    def command(self) -> list[str]:
+        program = (
+            "import pathlib, sys, virtual_card.daemon as d; d.DRIVER = pathlib.Path('/nowhere'); from demo.__main__ import main; sys.exit(main())"
+        )
+        return [sys.executable, "-c", program, *super().command()[3:]]
+
+
+def test_without_pcscd_it_says_how_to_get_it_and_goes_on(tmp_path: Path) -> None:
+    demo = Cardless(tmp_path / "state", free_ports())
+    with demo.running() as started:
+        said = started.log.read_text("utf-8")
+        assert len([line for line in said.splitlines() if "apt-get install --no-install-recommends pcscd vsmartcard-vpcd" in line]) == 1
+        assert "PIN" not in said
+        assert "须用电子钥匙" not in said
+        assert [_status(demo.port + number, "/") for number in range(1, SYSTEMS + 1)] == [200] * SYSTEMS
+    assert started.process.returncode == 0
+    assert "require_acr" not in (tmp_path / "state" / "registrations" / "dual_use.toml").read_text()
 
 
 def test_a_wrong_setting_is_said_and_nothing_stays_behind(prepared: Prepared, tmp_path: Path) -> None:

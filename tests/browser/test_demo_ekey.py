@@ -15,6 +15,7 @@ from tests.browser.demo import Demo, Prepared
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PASSWORD, NEW_PASSWORD = "Export2018pass", "Guangdong7Trade"
+DUAL_USE, DUAL_USE_PASSWORD = 5, "Dual-Use-Control-9"
 
 
 class Terminal:
@@ -68,6 +69,17 @@ def read_name(page: Page, demo: Demo, name: str) -> None:
     raise AssertionError(page.locator("main").inner_text())
 
 
+def tell_contacts(page: Page, demo: Demo, mobile: str) -> None:
+    """Number and address, then the code that was sent to the number."""
+    page.fill("[name=mobile]", mobile)
+    page.fill("[name=email]", f"{mobile}@example.cn")
+    page.click("#continue")
+    expect(page).to_have_url(re.compile("/proof$"))
+    page.fill("[name=mobile_code]", demo.read_code(f"+86{mobile}"))
+    page.click("#continue")
+    expect(page).to_have_url(re.compile("/hall$"))
+
+
 @pytest.mark.requirement("R18")
 @pytest.mark.requirement("R20")
 def test_from_the_card_to_the_hall(terminal: Terminal, prepared: Prepared, page: Page) -> None:
@@ -92,10 +104,34 @@ def test_from_the_card_to_the_hall(terminal: Terminal, prepared: Prepared, page:
     page.fill("[name=new_password]", NEW_PASSWORD)
     page.fill("[name=confirm_password]", NEW_PASSWORD)
     page.click("#continue")
-    page.fill("[name=mobile]", "13800138000")
-    page.fill("[name=email]", "beijing@example.cn")
-    page.click("#continue")
-    expect(page).to_have_url(re.compile("/hall$"))
+    tell_contacts(page, demo, "13800138000")
     assert "0441987654321-beijing" in terminal.shown
     assert demo.issuer in terminal.shown
     assert PIN not in terminal.shown
+
+
+def first_sign_in_without_key(page: Page, demo: Demo) -> None:
+    page.goto(f"{demo.issuer}/loginCorp.html")
+    page.fill("[name=username]", "liangyong")
+    page.fill("[name=password]", DUAL_USE_PASSWORD)
+    page.fill("[name=captcha]", demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+    page.click("#continue")
+    # the old password is strong enough to stay
+    tell_contacts(page, demo, "13800138001")
+
+
+@pytest.mark.requirement("R20")
+@pytest.mark.spec("OIDC Core", "5.5.1.1")
+def test_a_system_that_demands_the_key_leads_to_it(terminal: Terminal, prepared: Prepared, page: Page) -> None:
+    demo = prepared.demo
+    demo.card("put", "liangyong")
+    first_sign_in_without_key(page, demo)
+    page.goto(demo.system(DUAL_USE))
+    page.click("#login")
+    expect(page.locator("h1")).to_have_text("使用电子钥匙")
+    expect(page.locator("[value=skip]")).to_have_count(0)
+    assert terminal.shown == "", "no PIN before the person asks for it"
+    page.click("button.ekey-use")
+    expect(page).to_have_url(f"{demo.system(DUAL_USE)}/")
+    expect(page.locator("#user")).to_contain_text("liangyong")
+    assert "liangyong" in terminal.shown

@@ -6,7 +6,7 @@ import pytest
 
 from clients.__main__ import register
 from clients.relying_party.app import create_app
-from clients.relying_party.registration import FOLDER, WrongRegistration, for_platform, private_key, read, read_all
+from clients.relying_party.registration import FOLDER, WrongRegistration, demanding_the_key, for_platform, private_key, read, read_all
 from clients.relying_party.signed_in import Memory
 
 PORTS = {
@@ -64,6 +64,13 @@ def test_the_platform_gets_the_public_half_only(tmp_path: Path) -> None:
         assert given == one.client
         assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
         assert (tmp_path / "keys" / f"{one.system}.pem").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_system_may_demand_the_key(tmp_path: Path) -> None:
+    systems = [demanding_the_key(one) if one.system == "dual_use" else one for one in read_all()]
+    register(systems, tmp_path / "keys", tmp_path / "out")
+    demands = {one.system: tomllib.loads((tmp_path / "out" / f"{one.system}.toml").read_text()).get("require_acr") for one in systems}
+    assert demands == {**dict.fromkeys(PORTS), "dual_use": "urn:licence:acr:ekey"}
 
 
 def test_a_second_registration_keeps_the_key(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from clients.relying_party import app as app_module
 from clients.relying_party import provider as provider_module
 from clients.relying_party.app import create_app
 from clients.relying_party.provider import Session
-from clients.relying_party.registration import FOLDER, private_key, read
+from clients.relying_party.registration import EKEY, FOLDER, demanding_the_key, private_key, read
 from tests.clients.fake_platform import ISSUER, FakePlatform
 
 
@@ -119,6 +119,15 @@ def test_a_wrong_id_token_signs_nobody_in(visitor: FlaskClient, platform: FakePl
     platform.id_claims = claims
     assert _signed_in(visitor, platform).status_code == 400
     assert 'id="user"' not in visitor.get("/").text
+
+
+@pytest.mark.spec("OIDC Core", "3.1.3.7")
+@pytest.mark.parametrize(("acr", "status"), [(EKEY, 303), ("urn:licence:acr:password", 400), (None, 400)])
+def test_a_system_that_demands_the_key_looks_whether_it_was_used(platform: FakePlatform, tmp_path: Path, acr: str | None, status: int) -> None:
+    app = create_app(demanding_the_key(read(FOLDER / "export")), ISSUER, key=private_key(tmp_path / "export.pem"))
+    platform.id_claims = {"acr": acr}
+    with app.test_client() as visitor:
+        assert _signed_in(visitor, platform).status_code == status
 
 
 WRONG_ACCESS_TOKENS: list[tuple[str, dict[str, Any]]] = [
