@@ -17,7 +17,7 @@ from idp.app import create_app
 from idp.db import db, upgrade
 from idp.db import session as db_session
 from idp.settings import Settings
-from tests import postgres
+from tests import postgres, quick
 
 # one definition: two would be two readers in a worker
 from tests.cards import cards as cards
@@ -29,6 +29,7 @@ from tests.fakes import FakeClock, FakeWeb, LetterBox
 
 SECRET = "a8sd7f6g5h4j3k2l1q0w9e8r7t6y5u4i"
 DATA = Path(__file__).parent.parent / "sample_data"
+quick.install()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

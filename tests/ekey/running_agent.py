@@ -14,7 +14,7 @@ from idp.ekey.agent.cards import Readers
 from idp.ekey.agent.events import Events
 from idp.ekey.agent.guard import Guard
 from idp.ekey.agent.prompts import CallablePrompt, Question
-from idp.ekey.agent.service import Parts, make_server, start
+from idp.ekey.agent.service import Parts, make_server
 
 ORIGIN, OTHER_ORIGIN = "https://idp.test", "https://backup.idp.test:8443"
 NONCE = "9mVfxhGAMRjcRkzPWCz3zq3KmAT9EUxkZ8ZbBLcW5cE="
@@ -84,7 +84,9 @@ def agent(readers: Readers, person: Person | None = None, origins: frozenset[str
     prompt = CallablePrompt(person.give, lambda _: person.uses_last_try)
     events, stop = Events(readers), threading.Event()
     server = make_server(0, lambda port: Parts(Guard(port, origins), Authentication(readers, prompt), events))
-    start(server, events, stop)
+    # unlike service.start it looks often whether it should end: a test waits for that
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    threading.Thread(target=events.watch, args=(stop,), daemon=True).start()
     try:
         yield Page(server.server_port, person)
     finally:
