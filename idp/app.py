@@ -17,6 +17,7 @@ from idp.ekey import certificate_road, chain, challenges, driver_files, revocati
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.ekey.office import endpoints as key_register_endpoints
+from idp.ekey.office import presented
 from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
@@ -70,6 +71,7 @@ STEPS = (
 
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
 ACTS: dict[str, Act] = {
+    presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE])),
     key_office_views.WITHDRAW: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE])),
 }
 

@@ -1,9 +1,13 @@
-"""Where a one-time code for an account may go, and whether it can prove more than its password at all (R57, R68)."""
+"""Where a one-time code for an account may go, and whether it can prove more than its password at all (R57, R68).
+
+What this installation has no gateway for is no way, whatever was proven when there was one.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from idp import web
 from idp.accounts import totp
 from idp.accounts.contacts import mask_email, mask_mobile
 from idp.accounts.models import Account
@@ -26,12 +30,13 @@ class Way:
 
 
 def ways(account: Account) -> list[Way]:
-    """Mobile number and address as far as the person gave them, the proven ones first."""
+    """Mobile number and address as far as the person gave them and a code can reach them, the proven ones first."""
     found = [
         *([Way("mobile", account.mobile, account.mobile_proven_at is not None)] if account.mobile else []),
         *([Way("email", account.email, account.email_proven_at is not None)] if account.email else []),
     ]
-    return sorted(found, key=lambda way: not way.proven)
+    reached = web.runtime().settings.code_channels
+    return sorted((way for way in found if way.channel in reached), key=lambda way: not way.proven)
 
 
 def proven(account: Account) -> list[Way]:

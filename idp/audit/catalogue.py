@@ -127,14 +127,9 @@ def letter_announced(now: datetime, *, account_id: int, serial: str, by: str) ->
     write("account.letter.announced", now, account_id=account_id, detail={"serial": serial, "by": by})
 
 
-def command_run(now: datetime, *, command: str, serial: str, reason: str) -> None:
-    """An operator set out to change something at the command line; `reason` is theirs (R90)."""
-    write("operator.command", now, detail={"command": command, "serial": serial, "reason": reason})
-
-
-def ekey_acted(now: datetime, *, account_id: int | None, serial: str, by: str, act: str) -> None:
-    """An officer of the key office did something to a key (lost, lift, withdraw, bind, …), beside what that led to."""
-    write("ekey.acted", now, account_id=account_id, detail={"serial": serial, "by": by, "act": act})
+def ekey_acted(now: datetime, *, account_id: int | None, serial: str, by: str, act: str, other: str = "") -> None:
+    """An officer of the key office did something to a key (lost, lift, replace), beside what that led to; `other`: the key in its place."""
+    write("ekey.acted", now, account_id=account_id, detail={"serial": serial, "by": by, "act": act, **({"other": other} if other else {})})
 
 
 def ekey_lost(now: datetime, *, account_id: int, session_id: int, serial: str) -> None:
@@ -170,8 +165,8 @@ def officer_enrolled(now: datetime, *, account_id: int) -> None:
     write("officer.enrolled", now, account_id=account_id)
 
 
-def request_filed(now: datetime, *, account_id: int, request: int, kind: str) -> None:
-    """An officer filed what another must confirm (R90)."""
+def request_filed(now: datetime, *, account_id: int | None, request: int, kind: str) -> None:
+    """An officer, or an operator at the command line (`account_id` None), filed what another must confirm (R90)."""
     write("request.filed", now, account_id=account_id, detail={"request": request, "kind": kind})
 
 

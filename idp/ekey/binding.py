@@ -47,7 +47,9 @@ def _live(serial: str, today: date, account_id: int | None) -> Bound | Refused:
     if account_id is not None and owner.account_id != account_id:
         return Refused(7, "bound_to_other", owner=session.get_one(Account, owner.account_id).canonical_name)
     why = dead(key, today)
-    days = {"key_expired": key.expires, "key_not_yet_valid": key.issued}
+    # the office may call a key expired before its day
+    over = key.expires is not None and key.expires < today
+    days = {"key_expired": key.expires if over else None, "key_not_yet_valid": key.issued}
     return Refused(7, why, day=days.get(why)) if why is not None else Bound(serial, owner.account_id)
 
 
@@ -67,7 +69,7 @@ def bind_first_use(identity: Identity, account_id: int, now: datetime, today: da
     """
     unbound = _unbound(account_id, today)
     # judged under the lock: a double click finds here what the first one bound
-    if _known(identity):
+    if known(identity):
         return find(identity, today, account_id)
     agreeing = tuple(key.serial for key in unbound if _agrees(identity, key))
     key = next((key for key in unbound if len(unbound) == 1 and identity.serial == key.serial), None)
@@ -78,14 +80,15 @@ def bind_first_use(identity: Identity, account_id: int, now: datetime, today: da
     # the organisation identifier is the 13-character code or the USCC
     if identity.organisation and identity.organisation not in (key.enterprise.code, key.enterprise.uscc):
         return Refused(7, "serial_mismatch", "organisation")
-    _renew(identity, account_id, now)
-    if _full(key, today):
+    renew(identity, key.serial, account_id, now)
+    if full(key, today):
         return Refused(7, "too_many_keys")
     bind(identity, key.serial, account_id, now)
     return Bound(key.serial, account_id)
 
 
-def _known(identity: Identity) -> bool:
+def known(identity: Identity) -> bool:
+    """Whether some key has this certificate."""
     same = exists().where(EKeyBinding.issuer == identity.issuer, EKeyBinding.subject == identity.subject)
     return bool(session.scalar(select(same)))
 
@@ -113,12 +116,12 @@ def bind(identity: Identity, serial: str, account_id: int, now: datetime) -> Non
     _replace_damaged(serial, account_id, now)
 
 
-def _renew(identity: Identity, account_id: int, now: datetime) -> None:
-    """A newer certificate of the same issuer and holder on another key of the account: the key before is dead (R68)."""
-    same = (EKeyBinding.issuer == identity.issuer, EKeyBinding.holder == identity.holder, EKeyBinding.holder != "")
+def renew(identity: Identity, serial: str, account_id: int, now: datetime) -> None:
+    """A newer certificate of the same issuer and holder, on the key `serial`: the account's key before it is dead (R68)."""
+    same = (EKeyBinding.serial != serial, EKeyBinding.issuer == identity.issuer, EKeyBinding.holder == identity.holder, EKeyBinding.holder != "")
     older = select(EKeyBinding.serial).join(AccountKey, AccountKey.serial == EKeyBinding.serial).where(*same, AccountKey.account_id == account_id)
-    for serial in session.scalars(older.where(EKeyBinding.not_after < identity.not_after)).all():
-        _replace(serial, account_id, now)
+    for before in session.scalars(older.where(EKeyBinding.not_after < identity.not_after)).all():
+        _replace(before, account_id, now)
 
 
 def _replace_damaged(serial: str, account_id: int, now: datetime) -> None:
@@ -138,7 +141,7 @@ def _replace(serial: str, account_id: int, now: datetime) -> None:
         audit.ekey_reported(now, account_id=account_id, serial=serial, word="replaced", how="renewal", number=said.report.number)
 
 
-def _full(key: EKey, today: date) -> bool:
+def full(key: EKey, today: date) -> bool:
     """R68: whether the key's enterprise has all the live keys that it may have, each with a certificate."""
     # held, so that two first uses at once see each other
     session.scalar(select(Enterprise.id).where(Enterprise.id == key.enterprise_id).with_for_update())

@@ -1,4 +1,7 @@
-"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey withdraw`: a key counts no more."""
+"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey withdraw`: a key counts no more.
+
+R90: the last is run by a named operator, who says why.
+"""
 
 import subprocess
 import sys
@@ -9,6 +12,7 @@ from sqlalchemy import select
 
 from idp import web
 from idp.accounts.models import Account, AccountKey
+from idp.accounts.named_operator import named_operator
 from idp.db import session, transaction
 from idp.ekey import crl, dev_ca, revocation_cache, withdrawal
 from idp.ekey.dev_ca import MAX_NAME_CHARACTERS, Card, DevelopmentCa, Holder
@@ -152,6 +156,7 @@ def publish() -> None:
 
 @group.command("withdraw")
 @click.argument("serials", nargs=-1, required=True)
+@named_operator
 def withdraw(serials: tuple[str, ...]) -> None:
     """Let keys count no more, from now on and for ever; what rests on them ends at once, their rights too."""
     _keys(serials)

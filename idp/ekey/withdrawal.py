@@ -52,13 +52,13 @@ def report(serial: str, word: str, how: str, days: int, follow: Follow, now: dat
     return said.report
 
 
-def withdraw(serial: str, now: datetime, on_lost: OnLost, how: str = "command") -> int | None:
-    """Withdraw a key for ever: proof and rights; how many sessions rested on it, None if it was reported lost, withdrawn or replaced before."""
+def withdraw(serial: str, now: datetime, on_lost: OnLost, how: str = "command", word: str = "withdrawn") -> int | None:
+    """End a key for ever (`word` withdrawn | replaced): proof and rights; how many sessions rested on it, None if a final word was said before."""
     owner = session.get(AccountKey, serial)
-    said = reports.say(serial, "withdrawn", how, owner.account_id if owner is not None else None, now)
+    said = reports.say(serial, word, how, owner.account_id if owner is not None else None, now)
     if not said.new:
         return None
-    audit.ekey_reported(now, account_id=said.report.account_id, serial=serial, word="withdrawn", how=how, number=said.report.number)
+    audit.ekey_reported(now, account_id=said.report.account_id, serial=serial, word=word, how=how, number=said.report.number)
     return _lose(Session.ekey_serial == serial, now=now, on_lost=on_lost)
 
 

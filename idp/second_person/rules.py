@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.accounts import roles
 from idp.audit import catalogue as audit
@@ -40,21 +41,29 @@ def reason_fault(reason: str) -> Refusal | None:
     return Refusal("reason_long", "reason", {"max": MAX_REASON_CHARACTERS}) if too_long else None
 
 
-def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: int, now: datetime) -> int | Refusal:
-    """Ask for it in the name of the account `by`; the request's number. The caller has judged that `by` may, and that it makes sense."""
+@dataclass(frozen=True)
+class Filer:
+    """Who asks: an officer's account, or the operator of a command."""
+
+    account_id: int | None
+    operator: str = ""
+
+
+def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: Filer, now: datetime) -> int | Refusal:
+    """Ask for it; the request's number. The caller has judged that `by` may, and that it makes sense."""
     fault = reason_fault(reason)
     if fault is not None:
         return fault
     expire(now)
-    mine = (SecondPersonRequest.kind == kind, SecondPersonRequest.subject == subject, SecondPersonRequest.state == "open")
-    if session.scalar(select(SecondPersonRequest.id).where(*mine).limit(1)) is not None:
+    who = {"filed_by": by.account_id, "operator": by.operator, "filed_at": now, "expires_at": now + LIFE}
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    row = insert(SecondPersonRequest).values(kind=kind, subject=subject, details=dict(values), reason=reason.strip(), **who)
+    # of two at once one is filed
+    number: int | None = session.scalar(row.on_conflict_do_nothing().returning(SecondPersonRequest.id))
+    if number is None:
         return Refusal("request_waiting")
-    who = {"filed_by": by, "filed_at": now, "expires_at": now + LIFE}
-    row = SecondPersonRequest(kind=kind, subject=subject, details=dict(values), reason=reason.strip(), **who)
-    session.add(row)
-    session.flush()
-    audit.request_filed(now, account_id=by, request=row.id, kind=kind)
-    return row.id
+    audit.request_filed(now, account_id=by.account_id, request=number, kind=kind)
+    return number
 
 
 def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
@@ -79,12 +88,19 @@ def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
 
 def _why_not(row: SecondPersonRequest, by: int, acts: Acts) -> Refusal | None:
     """R90: never the one who filed it, both with a role as it is now."""
-    if row.filed_by == by:
+    if by in (row.filed_by, _officer_at_the_command_line(row)):
         return Refusal("request_own")
     act = acts.get(row.kind)
     if act is None or not roles.held(by) & act.roles:
         return Refusal("request_role")
-    return None if roles.held(row.filed_by) else Refusal("request_filer_gone")
+    gone = row.filed_by is not None and not roles.held(row.filed_by)
+    return Refusal("request_filer_gone") if gone else None
+
+
+def _officer_at_the_command_line(row: SecondPersonRequest) -> int | None:
+    """The account of the officer who has the operator's name, if somebody has."""
+    found = roles.officer(row.operator) if row.operator else None
+    return found.id if found is not None else None
 
 
 def refuse(number: int, by: int, reason: str, acts: Acts, now: datetime) -> Refusal | None:
@@ -147,5 +163,6 @@ def find(number: int, by: int, held: Collection[str], acts: Acts) -> SecondPerso
 def count_waiting(by: int, held: Collection[str], acts: Acts, now: datetime) -> int:
     """How many this officer may confirm."""
     kinds = [kind for kind, act in acts.items() if act.roles & set(held)]
-    still = (SecondPersonRequest.state == "open", SecondPersonRequest.expires_at > now, SecondPersonRequest.filed_by != by)
+    others = or_(SecondPersonRequest.filed_by.is_(None), SecondPersonRequest.filed_by != by)
+    still = (SecondPersonRequest.state == "open", SecondPersonRequest.expires_at > now, others)
     return session.scalar(select(func.count()).where(SecondPersonRequest.kind.in_(kinds), *still)) or 0

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask_babel import gettext
 
 from idp import web
 from idp.accounts.models import Account
@@ -43,11 +44,15 @@ def _shown(row: SecondPersonRequest) -> Shown:
     is_open = row.state == "open" and web.now() < row.expires_at
     decided_by = _name(row.decided_by) if row.decided_by is not None else ""
     return Shown(
-        *(row.id, row.kind, row.subject, row.details, row.reason, _name(row.filed_by), row.filed_at, row.expires_at),
+        *(row.id, row.kind, row.subject, row.details, row.reason, _filer(row), row.filed_at, row.expires_at),
         *("expired" if row.state == "open" and not is_open else row.state, decided_by, row.decided_at, row.answer),
         may_confirm=is_open and can and not mine,
         may_refuse=is_open and (can or mine),
     )
+
+
+def _filer(row: SecondPersonRequest) -> str:
+    return _name(row.filed_by) if row.filed_by is not None else str(gettext("request.operator", name=row.operator))
 
 
 def _name(account_id: int) -> str:

@@ -181,7 +181,7 @@ def choose(row: SignInTransaction, account_id: str, secret: str, settings: Setti
     account, proof = owned[0]
     reason = _settle(row, account, proof, secret, now)
     row.account_id = account.id
-    due = contacts_step.due(account, reason, settings.code_channels, now, timedelta(days=settings.contact_proof_days))
+    due = contacts_step.due(account, reason, now, timedelta(days=settings.contact_proof_days))
     flow.record(row, epoch=account.epoch, change_due=reason, **due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
     flow.record(row, code_due=code_step.due(row, account, now))
     return True

@@ -1,6 +1,5 @@
 """Contacts at sign-in: given, or their proof put off for some days (R57). Inside a transaction."""
 
-from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from idp.accounts import channels, contacts
@@ -11,14 +10,14 @@ from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
 
 
-def due(account: Account, reason: str | None, kinds: Collection[str], now: datetime, deferral: timedelta) -> dict[str, bool]:
+def due(account: Account, reason: str | None, now: datetime, deferral: timedelta) -> dict[str, bool]:
     """The facts of a sign-in (D21): asked of everyone without a proven contact; put off for some days, but not past a change of password (`reason`).
 
-    `kinds` of contacts can be reached from here: who gave none of these is asked for one.
+    Who gave none that can be reached from here is asked for one.
     """
     put_off = account.contacts_put_off_at is not None and now < account.contacts_put_off_at + deferral
     asked = not (account.mobile_proven_at or account.email_proven_at) and (reason is not None or not put_off)
-    given = account.contacts_given_at is not None and any(way.channel in kinds for way in channels.ways(account))
+    given = account.contacts_given_at is not None and bool(channels.ways(account))
     return {"contacts_due": asked and not given, "proof_due": asked}
 
 

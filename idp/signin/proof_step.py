@@ -1,9 +1,9 @@
 """The proof of contacts at sign-in: a code to each that was given; one proven contact is enough to go on (R57).
 
-Each function runs inside a transaction. `kinds` are the contacts that this installation can reach.
+Each function runs inside a transaction.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,16 +24,10 @@ PER_ACCOUNT = limits.Rule("contacts.codes.day", 20, 24 * 3600)
 
 @dataclass(frozen=True)
 class Sending:
-    """How codes leave: which kinds can, the master secret, the language of the message."""
+    """How codes leave: the master secret, the language of the message."""
 
-    kinds: Collection[str]
     secret: str
     locale: str
-
-
-def ways(account: Account, kinds: Collection[str]) -> list[Way]:
-    """The contacts that a code can reach."""
-    return [way for way in channels.ways(account) if way.channel in kinds]
 
 
 def subject(row: SignInTransaction, way: Way) -> str:
@@ -46,7 +40,7 @@ def arrive(row: SignInTransaction, sending: Sending, now: datetime) -> None:
     if not flow.hold(row, steps.proof_needed, now) or row.facts.get("proof_sent"):
         return
     flow.record(row, proof_sent=True)
-    for way in ways(session.get_one(Account, row.account_id), sending.kinds):
+    for way in channels.ways(session.get_one(Account, row.account_id)):
         if not way.proven:
             _send(row, way, sending, now)
 
@@ -56,7 +50,7 @@ def again(row: SignInTransaction, channel: str, sending: Sending, now: datetime)
     if not flow.hold(row, steps.proof_needed, now):
         return None
     account = session.get_one(Account, row.account_id)
-    way = next((way for way in ways(account, sending.kinds) if way.channel == channel and not way.proven), None)
+    way = next((way for way in channels.ways(account) if way.channel == channel and not way.proven), None)
     return _send(row, way, sending, now) if way is not None else Refusal("other")
 
 
@@ -77,7 +71,7 @@ def judge(row: SignInTransaction, typed: Mapping[str, str], sending: Sending, no
     if not flow.hold(row, steps.proof_needed, now):
         return []
     account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
-    open_ways = [way for way in ways(account, sending.kinds) if not way.proven]
+    open_ways = [way for way in channels.ways(account) if not way.proven]
     found = [_one(row, account, way, typed[way.channel], sending, now) for way in open_ways if typed.get(way.channel, "").strip()]
     faults = [fault for fault in found if fault]
     if not faults and not channels.proven(account):

@@ -117,8 +117,8 @@ def test_whose_key_it_is(person: Account) -> None:
     first_use(identity(), person)
     with transaction():
         other = people.account(people.enterprise("0100123456785"), ["0100123456785-x"])
-    assert binding.find(identity(), TODAY, other.id) == Refused(7, "bound_to_other")
-    assert first_use(identity(), other) == Refused(7, "bound_to_other")
+    assert binding.find(identity(), TODAY, other.id) == Refused(7, "bound_to_other", owner=people.NAME)
+    assert first_use(identity(), other) == Refused(7, "bound_to_other", owner=people.NAME)
     assert binding.find(identity(serial="EK0000000000000A"), TODAY) == Refused(7, "serial_mismatch")
 
 
@@ -141,8 +141,8 @@ def _said(word: str) -> Callable[[EKey], object]:
     [
         (_status("revoked"), "key_revoked", "ekey_revoked"),
         (_status("expired"), "key_expired", "ekey_expired"),
-        (_dates, "key_expired", "ekey_expired"),
-        (lambda key: setattr(key, "issued", date(2026, 3, 3)), "key_not_yet_valid", "ekey_not_yet_valid"),
+        (_dates, "key_expired", "ekey_expired_on"),
+        (lambda key: setattr(key, "issued", date(2026, 3, 3)), "key_not_yet_valid", "ekey_not_yet_valid_on"),
         (lambda key: setattr(key.enterprise, "status", "cancelled"), "enterprise_cancelled", "ekey_unfit"),
         (_said("withdrawn"), "key_withdrawn", "ekey_revoked"),
         (_said("lost"), "key_lost", "ekey_lost"),

@@ -31,6 +31,7 @@ from tests.people import NAME
 from tests.person import Person
 
 SERIAL, PASSWORD, TODAY = "EK76DA6FAE991C57", "Strong1Passw0rd", date(2026, 3, 2)
+BY = ("--operator", "zhang", "--reason", "stolen")
 MOBILE = "+8613800138000"
 FOLLOW = withdrawal.Follow(lambda _id, _now: None, lambda _row, _now: None)
 
@@ -100,7 +101,7 @@ def test_a_dead_key_gives_no_right_at_once_and_no_list_brings_it_back(app: Flask
 
 @pytest.mark.requirement("R68")
 def test_withdrawing_by_command_takes_the_licences_too(app: Flask, owner: int) -> None:
-    assert idp(app, "ekey", "withdraw", SERIAL).code == 0
+    assert idp(app, "ekey", "withdraw", SERIAL, *BY).code == 0
     assert rights(app, owner) == [Right("export", "key_withdrawn")]
 
 

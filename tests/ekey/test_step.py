@@ -31,6 +31,7 @@ from tests.person import Person
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of, store_keys
 
 SERIAL, PASSWORD, LIST = "EK76DA6FAE991C57", "Strong1Passw0rd", "http://crl.example.cn/list.crl"
+BY = ("--operator", "zhang", "--reason", "stolen")
 EKEY, ONLY_PASSWORD = "urn:licence:acr:ekey", "urn:licence:acr:password"
 
 
@@ -400,8 +401,8 @@ def test_a_key_that_is_withdrawn_takes_what_rested_on_it(world: World, how: str)
             session.flush()
             wiring.end_dead_keys(NOW)
     if how == "command":
-        assert "sessions that rested on them: 1" in idp(world.app, "ekey", "withdraw", SERIAL).out
-        assert idp(world.app, "ekey", "withdraw", SERIAL).code == 1, "once and for ever"
+        assert "sessions that rested on them: 1" in idp(world.app, "ekey", "withdraw", SERIAL, *BY).out
+        assert idp(world.app, "ekey", "withdraw", SERIAL, *BY).code == 1, "once and for ever"
     assert rp.refresh(by_key["refresh_token"]).status_code == 400
     assert rp.userinfo(by_key["access_token"]).status_code == 401
     assert weaker.refresh(by_password["refresh_token"]).status_code == 200

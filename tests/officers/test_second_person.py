@@ -13,7 +13,7 @@ from idp.db import session, transaction
 from idp.errors import Refusal
 from idp.second_person import rules
 from idp.second_person.models import SecondPersonRequest
-from idp.second_person.rules import Act
+from idp.second_person.rules import Act, Filer
 from tests.fakes import START
 from tests.officers.staff import let_in, officer, token_of
 
@@ -47,7 +47,7 @@ def people(app: Flask) -> dict[str, Account]:
 
 def filed(app: Flask, by: Account, now: datetime = START, **details: Any) -> int:
     with app.app_context(), transaction():
-        number = rules.file(KIND, "EK1", {"serial": "EK1", **details}, "遗失补办", by.id, now)
+        number = rules.file(KIND, "EK1", {"serial": "EK1", **details}, "遗失补办", Filer(by.id), now)
     assert isinstance(number, int)
     return number
 
@@ -121,14 +121,14 @@ def test_who_filed_it_must_still_be_an_officer(app: Flask, people: dict[str, Acc
 def test_one_open_request_for_one_thing(app: Flask, people: dict[str, Account]) -> None:
     filed(app, people["li"])
     with app.app_context(), transaction():
-        assert rules.file(KIND, "EK1", {}, "再", people["wang"].id, START) == Refusal("request_waiting")
-        assert isinstance(rules.file(KIND, "EK1", {}, "再", people["wang"].id, START + timedelta(days=3)), int)
+        assert rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START) == Refusal("request_waiting")
+        assert isinstance(rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START + timedelta(days=3)), int)
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\x00b", "\x1b[1m"])
 def test_a_reason_is_needed(app: Flask, people: dict[str, Account], reason: str) -> None:
     with app.app_context(), transaction():
-        assert isinstance(rules.file(KIND, "EK1", {}, reason, people["li"].id, START), Refusal)
+        assert isinstance(rules.file(KIND, "EK1", {}, reason, Filer(people["li"].id), START), Refusal)
 
 
 @pytest.mark.parametrize(("who", "code"), [("wang", None), ("li", None), ("zhao", "request_role"), ("qian", "request_role")])

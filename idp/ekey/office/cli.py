@@ -1,27 +1,26 @@
-"""`idp ekey enrol | show`: what the key office does at the command line. Commands that change something name who does it, and why (R90)."""
+"""`idp ekey enrol | bind | replace | show`: what the key office does at the command line. Who changes something says who they are, and why (R90)."""
 
 import os
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from flask import render_template
 from flask_babel import force_locale
 
 from idp import web
-from idp.accounts import argon2id, initial_password, roles
-from idp.audit import catalogue as audit
-from idp.audit.origin import Origin, current
+from idp.accounts import argon2id, initial_password
+from idp.accounts.named_operator import named_operator
+from idp.audit.origin import current
 from idp.db import session, transaction
 from idp.ekey.cli import group as group  # the commands of all three
-from idp.ekey.office import enrolment, listing
+from idp.ekey.office import enrolment, listing, presented
+from idp.ekey.views import step
 from idp.errors import BadInput, Refusal
 from idp.key_register.models import EKey
+from idp.second_person.rules import Filer
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-MAX_OPERATOR_CHARACTERS, MAX_REASON_CHARACTERS = 64, 200
 STYLE = Path(__file__).parent.parent.parent / "static" / "letter.css"
 # refusal → what the operator reads
 WHY = {
@@ -36,33 +35,28 @@ WHY = {
     "name_unknown": "no one account of its enterprise has this name",
     "no_letter": "its account has had its first sign-in, or belongs to no new user; the way in is recovery",
     "no_activation_code": "the list has no activation code for it; give --letter",
+    "key_no_account": "belongs to no account yet; enrol it first",
+    "key_changed": "was replaced before",
+    "replacement_same": "cannot take its own place",
+    "replacement_unknown": "NEW is no key of the same enterprise in the key office's list",
+    "replacement_dead": "NEW does not count: expired, revoked or reported",
+    "replacement_taken": "NEW belongs to another account",
+    "certificate_missing": "FILE is empty",
+    "certificate_large": "FILE is longer than a certificate",
+    "certificate_private": "FILE holds a private key, which nobody but the card may have",
+    "certificate_file": "FILE is not one certificate in PEM or DER",
+    "certificate_bound": "the certificate is bound to a key already",
+    "certificate_other_key": "the certificate names another key",
+    "certificate_other_enterprise": "the certificate names another enterprise",
+    "request_waiting": "the same waits for confirmation already",
 }
-
-
-def named(command: Command) -> Command:
-    """--operator and --reason of a changing command."""
-    reason = click.option("--reason", required=True, help="Why, for the audit; no personal data.")
-    return reason(click.option("--operator", required=True, help="Who does it: your own name.")(command))
-
-
-def acting(operator: str, reason: str, command: str, serial: str) -> None:
-    """Judge who acts and name them in every event of this command; BadInput if they may not."""
-    if not operator.strip() or len(operator) > MAX_OPERATOR_CHARACTERS or not operator.isprintable():
-        raise BadInput(f"up to {MAX_OPERATOR_CHARACTERS} printable characters", field="--operator")
-    if not reason.strip() or len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
-        raise BadInput(f"up to {MAX_REASON_CHARACTERS} printable characters", field="--reason")
-    # R90
-    if not roles.may_operate(operator):
-        raise BadInput("a security officer or auditor changes nothing at the command line", field="--operator")
-    current.set(Origin(operator=operator.strip()))
-    with transaction():
-        audit.command_run(web.now(), command=command, serial=serial, reason=reason.strip())
 
 
 def told(found: Any, serial: str) -> Any:
     """What came of it; a refusal becomes a sentence for the operator."""
     if isinstance(found, Refusal):
-        raise BadInput(WHY.get(found.code, found.code), field=serial)
+        refused = f"the certificate does not count: step {found.args.get('step')}, {found.args.get('reason')}"
+        raise BadInput(refused if found.code == "certificate_refused" else WHY.get(found.code, found.code), field=serial)
     return found
 
 
@@ -71,8 +65,8 @@ def told(found: Any, serial: str) -> Any:
 @click.option("--name", default="", help="User name; without enterprise code it is put before. Default: the list's.")
 @click.option("--existing", is_flag=True, help="Give the key to the enterprise's account of that name instead of making one.")
 @click.option("--letter", type=click.Path(dir_okay=False, path_type=Path), help="New file (0600) for the sealed letter: a page to print.")
-@named
-def enrol(serial: str, name: str, existing: bool, letter: Path | None, operator: str, reason: str) -> None:
+@named_operator
+def enrol(serial: str, name: str, existing: bool, letter: Path | None) -> None:
     """Make the account of a key of the office's list, with an initial password: of a printed letter, or the list's activation code.
 
     Again for a key whose user has not signed in yet: a new letter, and the one before opens nothing more.
@@ -80,7 +74,6 @@ def enrol(serial: str, name: str, existing: bool, letter: Path | None, operator:
     settings, now = web.runtime().settings, web.now()
     if letter is not None and letter.exists():
         raise BadInput("is there already", file=str(letter), field="--letter")
-    acting(operator, reason, "ekey enrol", serial)
     hasher = argon2id.hasher(settings.argon2_memory_kib, settings.argon2_passes, settings.hash_concurrency)
     password = initial_password.make() if letter is not None else ""
     hashed = hasher.hash(password) if letter is not None else ""
@@ -119,6 +112,36 @@ def write_private(file: Path, text: str) -> None:
         raise BadInput(f"cannot be written: {error.strerror}; run the command again for a new letter", file=str(file)) from error
     with os.fdopen(descriptor, "w", encoding="utf-8") as written:
         written.write(text)
+
+
+@group.command("bind")
+@click.argument("serial")
+@click.argument("file", type=click.File("rb"))
+@named_operator
+def bind(serial: str, file: Any) -> None:
+    """File, for an officer of the key office to confirm, that the certificate in FILE (PEM or DER) is this key."""
+    words = step.source()
+    judged = presented.judge(file.read(presented.MAX_FILE_BYTES + 1), step.rules(), words, web.now())
+    origin = current.get()
+    with transaction():
+        words.keep()
+        enrolment.held(serial)
+        number = presented.file(serial, judged, origin.why, Filer(None, origin.operator), web.now(), web.today())
+    click.echo(f"{serial}: request {told(number, serial)} waits for an officer")
+
+
+@group.command("replace")
+@click.argument("serial")
+@click.argument("new")
+@named_operator
+def replace(serial: str, new: str) -> None:
+    """Let the key NEW of the same enterprise take the place of SERIAL, which is dead at once; its account goes on with NEW."""
+    with transaction():
+        for each in sorted({serial, new}):
+            enrolment.held(each)
+        found = enrolment.replace(serial, new, "", web.runtime().hooks.key_lost, web.now(), web.today())
+    told(found, serial)
+    click.echo(f"{serial}: replaced by {new}")
 
 
 @group.command("show")

@@ -13,8 +13,11 @@ from idp.accounts import directory, initial_password
 from idp.accounts.models import Account, AccountKey, FormerPassword
 from idp.audit import catalogue as audit
 from idp.db import session
+from idp.ekey import withdrawal
+from idp.ekey.withdrawal import OnLost
 from idp.enterprises.models import Enterprise
 from idp.errors import Refusal
+from idp.key_register import reports
 from idp.key_register.live_keys import MOST_LIVE, dead
 from idp.key_register.models import EKey
 from idp.key_register.office_list import USER_NAME
@@ -65,11 +68,16 @@ def _why_not(key: EKey, today: date) -> Refusal | None:
         return Refusal("key_dead")
     if session.get(AccountKey, key.serial) is not None:
         return Refusal("key_taken")
-    # held, so that two enrolments at once see each other
+    return _too_many(key, today)
+
+
+def _too_many(key: EKey, today: date, leaves: str = "") -> Refusal | None:
+    """R68: whether the enterprise's accounts have all the live keys that they may have, once the key `leaves` is none any more."""
+    # held, so that two at once see each other
     session.scalar(select(Enterprise.id).where(Enterprise.id == key.enterprise_id).with_for_update())
-    theirs = select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(EKey.enterprise_id == key.enterprise_id)
-    # R68
-    return Refusal("too_many_keys") if sum(dead(each, today) is None for each in session.scalars(theirs)) >= MOST_LIVE else None
+    mine = (EKey.enterprise_id == key.enterprise_id, EKey.serial.not_in([key.serial, leaves]))
+    theirs = session.scalars(select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(*mine))
+    return Refusal("too_many_keys") if sum(dead(each, today) is None for each in theirs) >= MOST_LIVE else None
 
 
 def _name(key: EKey, typed: str) -> str | Refusal:
@@ -97,6 +105,42 @@ def _account(key: EKey, name: str, existing: bool, now: datetime) -> Owned | Ref
     session.add(account)
     session.flush()
     return Owned(account, made=True)
+
+
+# --- another key in its place ---------------------------------------------------------------------------------------------------------------
+
+
+def replace(serial: str, new_serial: str, by: str, on_lost: OnLost, now: datetime, today: date) -> Refusal | None:
+    """R68: the key `serial` is dead at once, and its account goes on with `new_serial` of the same enterprise; both are held."""
+    old, new, account = session.get(EKey, serial), session.get(EKey, new_serial), owner(serial)
+    if old is None or account is None:
+        return Refusal("key_no_account" if old is not None else "key_not_listed")
+    row = session.get(AccountKey, new_serial)
+    fault = _why_no_replacement(old, new, today) or (_too_many(new, today, serial) if new is not None and row is None else None)
+    if fault is not None or new is None:
+        return fault
+    if row is not None and row.account_id != account.id:
+        return Refusal("replacement_taken", "replacement")
+    # one that is lost or withdrawn stays so
+    withdrawal.withdraw(serial, now, on_lost, "officer" if by else "command", "replaced")
+    audit.ekey_acted(now, account_id=account.id, serial=serial, by=by, act="replace", other=new_serial)
+    if row is None:
+        account.keys.append(AccountKey(serial=new_serial))
+        audit.ekey_enrolled(now, account_id=account.id, serial=new_serial, by=by, made=False)
+    session.flush()
+    return None
+
+
+def _why_no_replacement(old: EKey, new: EKey | None, today: date) -> Refusal | None:
+    report = reports.live(old.serial)
+    checks = (
+        ("key_changed", report is not None and report.word == "replaced"),
+        ("replacement_unknown", new is None or new.enterprise_id != old.enterprise_id),
+        ("replacement_same", new is old),
+        ("replacement_dead", new is not None and dead(new, today) not in (None, "key_not_yet_valid")),
+    )
+    code = next((code for code, wrong in checks if wrong), None)
+    return Refusal(code, "" if code == "key_changed" else "replacement") if code is not None else None
 
 
 # --- what opens it --------------------------------------------------------------------------------------------------------------------------

@@ -12,10 +12,14 @@ from idp.accounts import argon2id, initial_password
 from idp.audit import catalogue as audit
 from idp.db import transaction
 from idp.ekey import withdrawal
-from idp.ekey.office import enrolment, listing
+from idp.ekey.office import enrolment, listing, presented
+from idp.ekey.views import step
 from idp.ekey.withdrawal import Follow
+from idp.enterprises import codes
 from idp.errors import Refusal
+from idp.key_register.office_list import SERIAL
 from idp.second_person import rules as second_person
+from idp.second_person.rules import Filer
 
 bp = Blueprint("key_office", __name__)
 ROLE = "key_office"
@@ -35,7 +39,8 @@ def _page(serial: str, errors: list[Refusal], status: int = 200) -> tuple[str, i
     shown = listing.look(serial, web.today()) or abort(404)
     waits = shown.account is not None and enrolment.awaits_first_signin(shown.account)
     name = request.form.get("username", shown.key.user_name or f"{shown.key.enterprise.prefix}-")
-    values = {"shown": shown, "seen": _mark(shown), "awaits": waits, "username": name, "reason": request.form.get("reason", "")}
+    typed = {field: request.form.get(field, "") for field in ("reason", "replacement")}
+    values = {"shown": shown, "seen": _mark(shown), "awaits": waits, "username": name, **typed}
     return render_template("ekey/office/key.html", **values, errors=errors), status
 
 
@@ -58,14 +63,43 @@ def act(serial: str) -> Any:
     if done is None:
         abort(404)
     with transaction():
-        # held, so that of two officers at once the second finds what the first one did
-        enrolment.held(serial)
-        shown = listing.look(serial, web.today()) or abort(404)
-        same = opaque_tokens.same(_mark(shown), request.form.get("seen", ""))
-        found = done(serial) if same else Refusal("key_changed")
+        found = _changed(serial) or done(serial)
+    return _answer(serial, found)
+
+
+def _changed(serial: str) -> Refusal | None:
+    # held, in one order, so that of two officers at once the second finds what the first one did
+    for each in sorted({serial, _replacement()}):
+        enrolment.held(each)
+    shown = listing.look(serial, web.today()) or abort(404)
+    same = opaque_tokens.same(_mark(shown), request.form.get("seen", ""))
+    return None if same else Refusal("key_changed")
+
+
+def _answer(serial: str, found: str | Refusal) -> Any:
     if isinstance(found, Refusal):
         return _page(serial, [found], 422)
     return redirect(found or url_for("key_office.show", serial=serial), 303)
+
+
+@bp.post(f"{PAGE}/certificate")
+@web.access.officer(ROLE)
+def present(serial: str) -> Any:
+    """Judge a certificate that somebody brought; if it counts, another officer is asked to confirm that it is this key's (R90)."""
+    sent, words = request.files.get("certificate"), step.source()
+    content = sent.read(presented.MAX_FILE_BYTES + 1) if sent is not None else b""
+    judged = presented.judge(content, step.rules(), words, web.now())
+    with transaction():
+        words.keep()
+        fault, reason = _changed(serial), request.form.get("reason", "")
+        number = fault or presented.file(serial, judged, reason, Filer(_by()), web.now(), web.today())
+    return _answer(serial, number if isinstance(number, Refusal) else url_for("second_person.show", number=number))
+
+
+def _replacement() -> str:
+    """The serial of the key in another's place, as the list writes it; "" if none is named."""
+    typed = codes.normalise(request.form.get("replacement", ""))
+    return typed if SERIAL.fullmatch(typed) else ""
 
 
 def _by() -> int:
@@ -78,6 +112,21 @@ def _enrol(serial: str) -> str | Refusal:
     if isinstance(found, Refusal):
         return found
     return _letter(serial) if found.made else ""
+
+
+def _enrol_with_code(serial: str) -> str | Refusal:
+    """R88: without a letter, which would end the code that the office has handed out with the key."""
+    key = enrolment.held(serial)
+    if key is None or key.activation_digest is None:
+        return Refusal("no_activation_code")
+    found = enrolment.enrol(serial, request.form.get("username", ""), "existing" in request.form, str(_by()), web.now(), web.today())
+    if isinstance(found, Refusal):
+        return found
+    return _code(serial) if found.made else ""
+
+
+def _code(serial: str) -> str | Refusal:
+    return enrolment.use_code(serial, web.runtime().settings.initial_password_days, str(_by()), web.now()) or ""
 
 
 def _letter(serial: str) -> str | Refusal:
@@ -103,13 +152,28 @@ def _lift(serial: str) -> str | Refusal:
     return ""
 
 
+def _replace(serial: str) -> str | Refusal:
+    fault = second_person.reason_fault(request.form.get("reason", ""))
+    hooks = web.runtime().hooks
+    return fault or enrolment.replace(serial, _replacement(), str(_by()), hooks.key_lost, web.now(), web.today()) or ""
+
+
 def _withdraw(serial: str) -> str | Refusal:
     """R90: only files it; another officer confirms."""
-    number = second_person.file(WITHDRAW, serial, {"serial": serial}, request.form.get("reason", ""), _by(), web.now())
+    number = second_person.file(WITHDRAW, serial, {"serial": serial}, request.form.get("reason", ""), Filer(_by()), web.now())
     return number if isinstance(number, Refusal) else url_for("second_person.show", number=number)
 
 
-ACTIONS = {"enrol": _enrol, "letter": _letter, "lost": _lost, "lift": _lift, "withdraw": _withdraw}
+ACTIONS = {
+    "enrol": _enrol,
+    "enrol_with_code": _enrol_with_code,
+    "letter": _letter,
+    "code": _code,
+    "lost": _lost,
+    "lift": _lift,
+    "replace": _replace,
+    "withdraw": _withdraw,
+}
 
 
 def withdraw_confirmed(details: Mapping[str, Any], now: datetime) -> Refusal | None:

@@ -8,6 +8,7 @@ from typing import Any
 from flask import render_template, request
 
 from idp import i18n, web
+from idp.accounts import channels
 from idp.accounts.channels import Way
 from idp.accounts.models import Account
 from idp.db import session, transaction
@@ -31,7 +32,7 @@ class Shown:
 
 
 def _sending() -> Sending:
-    return Sending(web.runtime().settings.code_channels, web.runtime().secret, i18n.choose())
+    return Sending(web.runtime().secret, i18n.choose())
 
 
 def _shown(row: SignInTransaction, way: Way, now: datetime) -> Shown:
@@ -46,12 +47,12 @@ def _deferral() -> timedelta:
 
 
 def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
-    account, now, kinds = session.get_one(Account, row.account_id), web.now(), web.runtime().settings.code_channels
+    account, now = session.get_one(Account, row.account_id), web.now()
     page = render_template(
         "signin/proof.html",
         transaction=row,
-        ways=[_shown(row, way, now) for way in proof_step.ways(account, kinds)],
-        mail_only="mobile" not in kinds,
+        ways=[_shown(row, way, now) for way in channels.ways(account)],
+        mail_only="mobile" not in web.runtime().settings.code_channels,
         errors=errors,
         deferral_days=_deferral().days,
         may_defer=contacts_step.may_put_off(account, now, _deferral()),
