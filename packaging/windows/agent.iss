@@ -3,6 +3,7 @@
 AppId={{7E0F6B52-4C5B-4B0A-9C39-52C1B7B6F0A1}
 AppName=E-key driver
 AppVersion={#Version}
+AppPublisher=Licence platform
 DefaultDirName={localappdata}\Programs\idp-ekey-agent
 PrivilegesRequired=lowest
 DisableProgramGroupPage=yes

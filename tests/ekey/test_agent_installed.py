@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
+from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -43,12 +44,12 @@ def test_the_version_is_the_projects() -> None:
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Cards) -> None:
+def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Cards, tmp_path: Path) -> None:
     put_in(reader, cards.new())
     ours, theirs = pty.openpty()
-    command = ["setsid", "--ctty", sys.executable, *COMMAND, "--prompt", "terminal"]
+    command = ["setsid", "--ctty", sys.executable, *COMMAND, "--prompt", "terminal", "--log-file", "~/agent.log"]
     with subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=reader.environment, cwd=ROOT
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**reader.environment, "HOME": str(tmp_path)}, cwd=ROOT
     ) as process:
         os.close(theirs)
         page = Page(port_of(process), Person())
@@ -56,14 +57,22 @@ def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Ca
             answer = pool.submit(page.authenticate)
             shown = read_until(ours, "8 位）: ")
             os.write(ours, f"{PIN}\n".encode())
-            verified(answer.result(20).text, ORIGIN, NONCE)
+            token = verified(answer.result(20).text, ORIGIN, NONCE)
         shown += os.read(ours, 4096).decode()
         process.terminate()
-        logged = process.communicate(timeout=10)[1]
+        logged = process.communicate(timeout=10)[1] + (tmp_path / "agent.log").read_text()
     os.close(ours)
+    assert f"authentication for {ORIGIN}: signed" in logged
+    assert not [secret for secret in (NONCE, b64encode(token.signature).decode()) if secret in logged]
     assert "张三" in shown
     assert ORIGIN in shown
     assert PIN not in logged + shown
+
+
+def test_a_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    command = [sys.executable, *COMMAND, "--log-file", str(tmp_path / "absent" / "agent.log")]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (1, f"--log-file {tmp_path}/absent/agent.log: No such file or directory\n")
 
 
 @pytest.mark.slow

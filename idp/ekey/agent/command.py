@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from idp.ekey.agent import PORT, VERSION, personalisation, words
 from idp.ekey.agent.authentication import Authentication
@@ -17,6 +19,8 @@ from idp.ekey.agent.guard import Guard, wellformed_origin
 from idp.ekey.agent.pcsc import PcscReaders
 from idp.ekey.agent.prompts import MainThreadPrompt, Prompt, TerminalPrompt
 from idp.ekey.agent.service import ADDRESS, Parts, make_server, start
+
+LARGEST_LOG = 1_000_000  # bytes
 
 
 def _origin(text: str) -> str:
@@ -36,6 +40,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     default = os.environ.get("IDP_AGENT_ORIGINS", "").split()
     parser.add_argument("--origin", type=_origin, action="append", help="an origin of the platform; may be repeated [IDP_AGENT_ORIGINS, with spaces]")
     parser.add_argument("--prompt", choices=("window", "terminal"), default="window", help="where the PIN is asked")
+    parser.add_argument("--log-file", type=lambda text: Path(text).expanduser(), help="where the log goes; default: standard error")
     system = words.language(os.environ.get("LANG") or locale.getlocale()[0] or "")
     parser.add_argument("--language", choices=sorted(words.LANGUAGES), default=system, help="language of the PIN window")
     options = parser.parse_args(arguments)
@@ -59,6 +64,11 @@ def _prompt(kind: str, language: str) -> Prompt:
     from idp.ekey.agent.window import WindowPrompt  # Tk may be absent where the terminal is used
 
     return WindowPrompt(texts)
+
+
+def _log(file: Path | None) -> logging.Handler:
+    """Method, path and outcome of each request, for whoever looks after this computer; never a body, a token or a PIN."""
+    return logging.StreamHandler() if file is None else RotatingFileHandler(file, maxBytes=LARGEST_LOG, backupCount=1, encoding="utf-8")
 
 
 def run(port: int, origins: Sequence[str], readers: Readers, carried: MainThreadPrompt, stop: threading.Event) -> None:
@@ -88,7 +98,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["personalise"]:
         return personalisation.main(arguments[1:], PcscReaders())
     options = _options(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    try:
+        logging.basicConfig(level=logging.INFO, handlers=[_log(options.log_file)], format="%(asctime)s %(message)s")
+    except OSError as error:
+        print(f"--log-file {options.log_file}: {error.strerror}", file=sys.stderr)  # noqa: T201  # as below
+        return 1
     carried, stop = MainThreadPrompt(_prompt(options.prompt, options.language)), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _end(carried, stop))
