@@ -23,6 +23,7 @@ from idp.key_register import reports
 from idp.key_register.models import EKey, EKeyReport
 from idp.outbox.models import OutboxItem
 from idp.sessions.models import Session
+from idp.settings import Settings
 from idp.worker import deliver, run_once
 from tests import people
 from tests.command_line import idp
@@ -439,6 +440,20 @@ def test_a_report_is_in_the_audit(app: Flask, owner: int) -> None:
     with app.app_context():
         events = session.scalars(select(AuditEvent).where(AuditEvent.event == "ekey.reported")).all()
     assert [event.detail for event in events] == [{"serial": SERIAL, "word": "lost", "how": "officer", "number": row.number}]
+
+
+@pytest.mark.requirement("R57")
+def test_without_a_gateway_a_mobile_number_is_no_way_even_if_it_was_proven(app: Flask, owner: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(app, "damaged")
+    monkeypatch.setattr(Settings, "code_channels", ("email",))
+    with app.app_context(), transaction():
+        account = session.get_one(Account, owner)
+        assert account.mobile_proven_at is not None
+        assert (channels.ways(account), channels.proven(account), channels.second_proof(account)) == ([], [], False)
+        assert not rules.asks_code(owner, TODAY)
+        account.email, account.email_proven_at = "user@example.cn", START
+        assert [way.channel for way in channels.proven(account)] == ["email"]
+        assert rules.asks_code(owner, TODAY)
 
 
 def test_ways_are_the_given_contacts_the_proven_first(app: Flask, owner: int) -> None:

@@ -21,9 +21,9 @@ def ready(context: Flask) -> Flask:
     return context
 
 
-def load(app: Flask, tmp_path: Path, *rows: str) -> Said:
+def load(app: Flask, tmp_path: Path, *rows: str, header: str = HEADER) -> Said:
     file = tmp_path / "keys.csv"
-    file.write_bytes("".join(f"{line}\r\n" for line in (HEADER, *rows)).encode())
+    file.write_bytes("".join(f"{line}\r\n" for line in (header, *rows)).encode())
     return idp(app, "ekey", "import", file)
 
 
@@ -70,6 +70,45 @@ def test_a_bad_row_is_named_and_left_out(ready: Flask, tmp_path: Path, row: str,
     assert result.code == 3
     assert f"keys.csv:3: {said}" in result.err
     assert set(keys()) == {"EK8", "EK9"}
+
+
+WIDE = f"{HEADER},user_name,activation_code"
+
+
+@pytest.mark.requirement("R88")
+def test_the_list_may_carry_names_and_activation_codes_and_what_it_says_nothing_of_stays(ready: Flask, tmp_path: Path) -> None:
+    assert "1 added" in load(ready, tmp_path, f"{FIRST},0441987654321-new,Code-123", header=WIDE).out
+    assert "1 unchanged" in load(ready, tmp_path, f"{FIRST},0441987654321-new,Code-123", header=WIDE).out
+    kept = keys()["EK1"].activation_digest
+    assert kept is not None
+    assert "Code-123" not in kept
+    assert "1 unchanged" in load(ready, tmp_path, FIRST).out
+    assert "1 unchanged" in load(ready, tmp_path, f"{FIRST},,", header=WIDE).out
+    assert (keys()["EK1"].user_name, keys()["EK1"].activation_digest) == ("0441987654321-new", kept)
+    assert "1 changed" in load(ready, tmp_path, f"{FIRST},,Code-124", header=WIDE).out
+    assert keys()["EK1"].activation_digest != kept
+
+
+@pytest.mark.requirement("R88")
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("a b,Code-123", "user_name: not a user name"),
+        ("-a,Code-123", "user_name: not a user name"),
+        ("a\x1b[2J,Code-123", "user_name: not a user name"),
+        ("名" * 161 + ",", "user_name: not a user name"),
+        (",12345", "activation_code: not 6 to 40"),
+        (",Code 123", "activation_code: not 6 to 40"),
+        ("," + "x" * 41, "activation_code: not 6 to 40"),
+        (",码码码码码码", "activation_code: not 6 to 40"),
+        ("a,Code-123,more", "row: 10 fields"),
+    ],
+)
+def test_bad_names_and_codes_are_named_by_line_and_column(ready: Flask, tmp_path: Path, more: str, said: str) -> None:
+    result = load(ready, tmp_path, f"{FIRST.replace('EK1', 'EK8')},,", f"{FIRST},{more}", header=WIDE)
+    assert result.code == 3
+    assert f"keys.csv:3: {said}" in result.err
+    assert set(keys()) == {"EK8"}
 
 
 def test_a_serial_twice_names_both_lines_and_a_key_never_changes_its_enterprise(ready: Flask, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from idp.accounts import roles
 from idp.accounts.models import Account
@@ -123,6 +125,26 @@ def test_one_open_request_for_one_thing(app: Flask, people: dict[str, Account]) 
     with app.app_context(), transaction():
         assert rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START) == Refusal("request_waiting")
         assert isinstance(rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START + timedelta(days=3)), int)
+
+
+@pytest.mark.store
+def test_of_many_at_once_one_is_filed(app: Flask, people: dict[str, Account]) -> None:
+    gate, by = threading.Barrier(THREADS), [Filer(people["li"].id), Filer(None, "zhang")]
+
+    def one(number: int) -> int | Refusal:
+        gate.wait()
+        with app.app_context():
+            try:
+                with transaction():
+                    return rules.file(KIND, "EK1", {}, "遗失补办", by[number % 2], START)
+            finally:
+                session.remove()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        said = list(pool.map(one, range(THREADS)))
+    assert said.count(Refusal("request_waiting")) == THREADS - 1
+    with app.app_context():
+        assert [row.id for row in session.scalars(select(SecondPersonRequest))] == [each for each in said if isinstance(each, int)]
 
 
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\x00b", "\x1b[1m"])

@@ -3,12 +3,18 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from hypothesis import HealthCheck, given
+from hypothesis import settings as bounds
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
+from idp.ekey.models import EKeyBinding
 from idp.entitlements import rules
 from idp.key_register.models import EKey
+from idp.sessions import lifecycle
+from idp.sessions.models import Session
 from tests import people
 from tests.ekey.test_binding import TODAY
 from tests.fakes import FakeClock
@@ -56,6 +62,55 @@ def test_a_row_is_in_force_with_the_answer_and_again_changes_nothing(platform: F
         assert "export" not in rules.open_systems(account_id, TODAY)
         assert push(platform, bearer, ROW | {"enterprise_code": code}).json == {"result": "added"}
         assert session.scalars(select(AuditEvent).where(AuditEvent.event == "register.row_taken")).all()
+
+
+@pytest.mark.requirement("R69")
+@pytest.mark.store
+def test_a_pushed_end_takes_the_key_from_sessions_at_once(platform: Flask, office: RelyingParty, clock: FakeClock) -> None:
+    bearer = token(office, scope="key_register:write")
+    with platform.app_context(), transaction():
+        known = people.beijing()
+        serial, factors = known.keys[0].serial, {"password": clock.now(), "ekey": clock.now()}
+        session.add(EKeyBinding(serial=serial, issuer="i", subject="s", not_after=clock.now(), bound_at=clock.now()))
+        row = lifecycle.start(known.id, known.epoch, factors, clock.now(), 3600)[0]
+        row.ekey_serial = serial
+        number = row.id
+    said = ROW | {"serial": serial}
+    for status, stays in (("active", True), ("revoked", False)):
+        assert push(platform, bearer, said | {"status": status}).status_code == 200
+        with platform.app_context():
+            found = session.get_one(Session, number)
+            assert (found.ekey_serial == serial, found.ekey_at is not None, found.ended_at) == (stays, stays, None)
+
+
+@pytest.mark.requirement("R68")
+@pytest.mark.store
+def test_a_fourth_live_key_is_not_taken(platform: Flask, office: RelyingParty) -> None:
+    bearer = token(office, scope="key_register:write")
+    with platform.app_context(), transaction():
+        people.enterprise()
+    said = [push(platform, bearer, ROW | {"serial": f"EK{number}"}) for number in range(4)]
+    assert [answer.status_code for answer in said] == [200, 200, 200, 422]
+    assert (said[3].json["field"], "3 live keys" in said[3].json["reason"]) == ("serial", True)
+    assert push(platform, bearer, ROW | {"serial": "EK3", "status": "revoked"}).status_code == 200
+    assert push(platform, bearer, ROW | {"serial": "EK0", "status": "revoked"}).status_code == 200
+    assert push(platform, bearer, ROW | {"serial": "EK3"}).status_code == 200
+
+
+ODD = st.one_of(st.text(max_size=30), st.sampled_from(["\x00", "\ud800", "x" * 3000, people.CODE, "2037-01-01", "active"]))
+
+
+@pytest.mark.slow
+@pytest.mark.store
+@bounds(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.dictionaries(st.sampled_from([*ROW, "user_name", "activation_code"]) | ODD, ODD | st.none() | st.integers() | st.lists(ODD, max_size=2))
+)
+def test_no_row_makes_a_5xx(platform: Flask, office: RelyingParty, clock: FakeClock, row: dict[str, Any]) -> None:
+    clock.advance(minutes=10)
+    bearer = token(office, scope="key_register:write")
+    assert push(platform, bearer, row).status_code in (400, 422)
+    assert push(platform, bearer, {**ROW, **row}).status_code < 500
 
 
 @pytest.mark.parametrize(

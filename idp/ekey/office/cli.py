@@ -116,12 +116,14 @@ def write_private(file: Path, text: str) -> None:
 
 @group.command("bind")
 @click.argument("serial")
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @named_operator
-def bind(serial: str, file: Any) -> None:
+def bind(serial: str, file: Path) -> None:
     """File, for an officer of the key office to confirm, that the certificate in FILE (PEM or DER) is this key."""
     words = step.source()
-    judged = presented.judge(file.read(presented.MAX_FILE_BYTES + 1), step.rules(), words, web.now())
+    with file.open("rb") as opened:
+        content = opened.read(presented.MAX_FILE_BYTES + 1)
+    judged = presented.judge(content, step.rules(), words, web.now())
     origin = current.get()
     with transaction():
         words.keep()

@@ -6,11 +6,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from idp.accounts.models import Account, InitialPassword
+from idp.accounts.models import Account, AccountKey, InitialPassword
 from idp.db import session, transaction
-from idp.key_register import reports
-from idp.key_register.models import EKey
+from idp.entitlements import rules, systems
+from idp.key_register import activation, reports
+from idp.key_register.models import EKey, EKeyLicence
 from tests import people
+from tests.command_line import idp
+from tests.conftest import SECRET
+from tests.fakes import START
 from tests.officers.staff import let_in, officer, token_of
 
 SERIAL, PAGE = "EK76DA6FAE991C57", "/officers/keys/EK76DA6FAE991C57"
@@ -85,8 +89,89 @@ def test_lost_on_papers_at_once_and_old_pages_do_nothing(app: Flask, staff: dict
         assert [(each.word, each.how) for each in [reports.live(SERIAL)] if each] == [("lost", "officer")]
 
 
+@pytest.mark.requirement("R68")
+def test_a_damage_is_lifted_by_an_officer_and_nothing_else_is(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    with app.app_context(), transaction():
+        reports.say(SERIAL, "damaged", "public", None, START)
+    assert post(staff["li"], action="lift").status_code == 303
+    with app.app_context():
+        assert reports.live(SERIAL) is None
+    assert post(staff["li"], action="lift").status_code == 422
+    assert post(staff["li"], action="lost", reason="登报声明").status_code == 303
+    assert 'name="seen"' not in staff["li"].get(PAGE).text, "for ever"
+
+
+@pytest.mark.requirement("R88")
+def test_an_activation_code_goes_on_until_a_letter_is_asked_for(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    def opened_by() -> tuple[bool, bool]:
+        with app.app_context():
+            row = session.scalars(select(InitialPassword)).one()
+            return row.activation_digest is not None, row.password_hash is not None
+
+    assert post(staff["li"], action="enrol_with_code", username="newuser").status_code == 422
+    with app.app_context(), transaction():
+        assert session.scalars(select(InitialPassword)).all() == []
+        session.get_one(EKey, SERIAL).activation_digest = activation.digest(SECRET, SERIAL, "Code-123")
+    assert post(staff["li"], action="enrol_with_code", username="newuser").location == PAGE
+    assert opened_by() == (True, False)
+    assert "首次登录使用激活码" in staff["li"].get(PAGE).text
+    staff["li"].get(post(staff["li"], action="letter").location)
+    assert opened_by() == (False, True)
+    assert post(staff["li"], action="code").status_code == 303
+    assert opened_by() == (True, False)
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R68")
+def test_another_listed_key_takes_the_place_of_one(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    with app.app_context(), transaction():
+        known = session.get_one(EKey, SERIAL)
+        account = people.account(known.enterprise, [people.NAME])
+        account.keys.append(AccountKey(serial=SERIAL))
+        known.licences = [EKeyLicence(system="export")]
+        session.add(EKey(serial="EKNEW", enterprise_id=known.enterprise_id, licences=[EKeyLicence(system="export")]))
+        session.add(EKey(serial="EKDEAD", enterprise_id=known.enterprise_id, status="revoked"))
+        session.add(EKey(serial="EKFAR", enterprise_id=people.enterprise("0100123456785").id))
+        people.key(people.account(known.enterprise, ["0441987654321-other"]), [], "EKTAKEN")
+        systems.load()
+        account_id = account.id
+    for serial in ("", "EKFAR", "EKDEAD", "EKTAKEN", "EKNONE", SERIAL):
+        assert post(staff["li"], action="replace", replacement=serial, reason="换新").status_code == 422, serial
+    assert post(staff["li"], action="replace", replacement="EKNEW", reason="").status_code == 422
+    with app.app_context():
+        assert reports.live(SERIAL) is None
+    assert post(staff["li"], action="replace", replacement="eknew ", reason="换新").status_code == 303
+    with app.app_context():
+        assert [(each.word, each.how) for each in [reports.live(SERIAL)] if each] == [("replaced", "officer")]
+        assert session.get_one(AccountKey, "EKNEW").account_id == account_id
+        assert rules.open_systems(account_id, START.date()) == {"export"}
+    assert 'name="seen"' not in staff["li"].get(PAGE).text, "for ever"
+    assert "was replaced before" in idp(app, "ekey", "replace", SERIAL, "EKNEW", "--operator", "zhang", "--reason", "new card").err
+
+
+@pytest.mark.requirement("R68")
+def test_the_command_replaces_a_lost_key_but_makes_no_fourth_one(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    by = ("--operator", "zhang", "--reason", "new card")
+    with app.app_context(), transaction():
+        account = people.account(session.get_one(EKey, SERIAL).enterprise, [people.NAME])
+        account.keys.append(AccountKey(serial=SERIAL))
+        reports.say(SERIAL, "lost", "public", None, START)
+        session.add(EKey(serial="EKNEW", enterprise_id=account.enterprise_id or 0))
+        for number in range(3):
+            people.key(account, [], f"EK{number}")
+    assert "all the live keys" in idp(app, "ekey", "replace", SERIAL, "EKNEW", *by).err
+    with app.app_context(), transaction():
+        session.get_one(EKey, "EK0").status = "revoked"
+    assert idp(app, "ekey", "replace", SERIAL, "EKNEW", *by).out == f"{SERIAL}: replaced by EKNEW\n"
+    with app.app_context():
+        assert [each.word for each in [reports.live(SERIAL)] if each] == ["lost"]
+        assert session.get(AccountKey, "EKNEW") is not None
+
+
 @pytest.mark.requirement("R90")
 def test_other_roles_find_nothing(app: Flask, staff: dict[str, FlaskClient]) -> None:
     for name in ("desk", "mech"):
         assert [staff[name].get(path).status_code for path in ("/officers/keys", PAGE, "/officers/keys/letters/x")] == [404] * 3
+        token = token_of(staff[name].get("/officers").get_data(as_text=True))
+        assert [staff[name].post(path, data={"csrf_token": token}).status_code for path in (PAGE, f"{PAGE}/certificate")] == [404] * 2
     assert app.test_client().get(PAGE).status_code == 303
