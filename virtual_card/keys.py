@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
+from virtual_card import sm2
 from virtual_card.apdu import Refused, tlv
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
@@ -42,6 +43,10 @@ def algorithm_of(key: object) -> int:
 
 def use(pem: str, algorithm: int, data: bytes) -> bytes:
     """`data` under the private key; Refused(6A86) if the key is of another algorithm, (6A80) if the data does not fit it."""
+    if sm2.key_in(pem):
+        if algorithm != sm2.SM2:
+            raise Refused(WRONG_PARAMETERS)
+        return sm2.sign(pem, data)
     key = serialization.load_pem_private_key(pem.encode(), None)
     if algorithm_of(key) != algorithm:
         raise Refused(WRONG_PARAMETERS)

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from virtual_card import sm2
 from virtual_card.card_file import Memory, Secret, Slot, padded, write
 from virtual_card.keys import P_256, P_384, RSA_2048, PrivateKey, generated, pem
 
@@ -42,10 +43,13 @@ def slot(key: PrivateKey, certificate: x509.Certificate, *, compressed: bool = F
 
 def read_slot(written: bytes) -> Slot:
     """What lies in a slot, from a PEM file with the key and its certificate; ValueError if one is missing."""
+    certificate = x509.load_pem_x509_certificate(written)
+    if sm2_key := sm2.key_in(written.decode()):
+        return Slot(sm2_key, certificate.public_bytes(serialization.Encoding.DER).hex())
     key = serialization.load_pem_private_key(written, None)
     if not isinstance(key, PrivateKey):
         raise ValueError("a key that no card here holds")  # noqa: TRY004  # of the file, not of the caller
-    return slot(key, x509.load_pem_x509_certificate(written))
+    return slot(key, certificate)
 
 
 def make_card(path: Path, slots: dict[str, Slot], pin: str, puk: str) -> Path:

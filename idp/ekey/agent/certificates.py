@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from idp.ekey.agent import sm2
 from idp.ekey.agent.cards import CardFault, Code
 from idp.ekey.protocol import Algorithm
 
@@ -27,12 +28,16 @@ def read(der: bytes) -> Shown:
     try:
         certificate = x509.load_der_x509_certificate(der)
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        algorithm = _algorithm(certificate.public_key())
+        algorithm = _sm2(certificate) or _algorithm(certificate.public_key())
     except Exception as error:  # the library has many ways to dislike a certificate
         raise CardFault(Code.NOT_PIV) from error
     if not names or algorithm is None:
         raise CardFault(Code.NOT_PIV)
     return Shown(str(names[-1].value), certificate.not_valid_after_utc, algorithm)
+
+
+def _sm2(certificate: x509.Certificate) -> Algorithm | None:
+    return Algorithm.SM2 if sm2.POSSIBLE and sm2.point_of(certificate) else None
 
 
 def _algorithm(key: object) -> Algorithm | None:

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from idp.ekey.agent import certificates
 from idp.ekey.agent.cards import CardFault, ReaderState, the_reader_with_a_card
 from idp.ekey.agent.piv import CERTIFICATE_9A, KEY_9A, KEYS, OK, PivCard, find, tlv
+from idp.ekey.protocol import Algorithm
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 BLANK = bytes.fromhex("010203040506070801020304050607080102030405060708")  # what cards leave the factory with
@@ -60,7 +61,7 @@ class Written:
             algorithm = certificates.read(self.certificate).algorithm
         except CardFault as fault:
             raise Unsuited("the certificate is none that this program could sign with") from fault
-        if certificate.public_key() != key.public_key():
+        if algorithm is Algorithm.SM2 or certificate.public_key() != key.public_key():
             raise Unsuited("the certificate is over another key")
         self.algorithm, size = KEYS[algorithm]
         self.parts = _rsa_parts(key, size // 2) if isinstance(key, rsa.RSAPrivateKey) else [(0x06, _number(key).to_bytes(size, "big"))]

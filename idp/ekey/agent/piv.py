@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from idp.ekey.agent import sm2
 from idp.ekey.agent.cards import CardFault, Code
 from idp.ekey.protocol import Algorithm
 
@@ -16,7 +17,8 @@ KEY_9A, PIN = 0x9A, 0x80
 LARGEST_OBJECT = 32 * 1024  # bytes, also unpacked
 PORTION = 255  # bytes of data in one short APDU
 # name → algorithm identifier (SP 800-78-4, table 6-2) and the length of a block or of one of r and s, in bytes
-KEYS = {Algorithm.RS256: (0x07, 256), Algorithm.ES256: (0x11, 32), Algorithm.ES384: (0x14, 48)}
+# SM2 has none: the number is ours, and only the virtual card's
+KEYS = {Algorithm.RS256: (0x07, 256), Algorithm.ES256: (0x11, 32), Algorithm.ES384: (0x14, 48), Algorithm.SM2: (0xF2, 32)}
 DIGEST_INFO_SHA256 = bytes.fromhex("3031300D060960864801650304020105000420")  # RFC 8017 §9.2, note 1
 OK, BLOCKED, NOT_FOUND = 0x9000, 0x6983, (0x6A82, 0x6A88)
 
@@ -108,7 +110,7 @@ class PivCard:
 
     def _signature(self, algorithm: Algorithm, message: bytes) -> bytes:
         identifier, size = KEYS[algorithm]
-        digest = algorithm.hash(message)
+        digest = sm2.digest(self.certificate(), message) if algorithm is Algorithm.SM2 else algorithm.hash(message)
         block = rsa_block(digest, size) if algorithm is Algorithm.RS256 else digest
         template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, block))
         data, status = self.send(0x87, identifier, KEY_9A, template)
