@@ -1,5 +1,6 @@
 """The sign-in with the e-key as a person sees it: a real Chromium, a real agent, a card in a real PC/SC daemon."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from tests.interop.served import free_ports
 from virtual_card.personalisation import make_card, slot
 from virtual_card.reader import SIGN, Reader
 
+DRIVERS = "https://drivers.example.cn/"
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -48,8 +50,14 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, reader: Reader) -> Iterator[Desk]:
-    now, (port,) = datetime.now(UTC), free_ports(1)
+def driver_runs() -> bool:
+    """Tests of computers without a driver say no."""
+    return True
+
+
+@pytest.fixture
+def desk(tmp_path: Path, reader: Reader, driver_runs: bool) -> Iterator[Desk]:
+    now, (port, nobody) = datetime.now(UTC), free_ports(2)
     ca = DevelopmentCa(tmp_path / "ca")
     ca.ensure(now)
     (made,) = ca.issue([Holder(SERIAL, people.CODE, people.NAME)], "ec", now)
@@ -65,7 +73,8 @@ def desk(tmp_path: Path, reader: Reader) -> Iterator[Desk]:
                 captcha="after_failures",
                 ekey_roots_file=ca.roots_file,
                 ekey_crl_urls=(LIST,),
-                agent_port=running.port,
+                agent_port=running.port if driver_runs else nobody,
+                driver_url=DRIVERS,
             )
         )
         furnish(app, ca, now)
@@ -118,11 +127,17 @@ def test_the_key_gives_the_name_and_signs_after_the_password(desk: Desk, public:
     assert desk.key_times() == [True]
 
 
+# tells of each document that begins with a fragment
+FRAGMENTS = "if (location.hash) console.info(`came ${location.pathname} ${location.hash.slice(0, 7)}`)"
+
+
 @pytest.mark.requirement("R21")
 @pytest.mark.requirement("R67")
-def test_where_the_browser_forbids_it_the_form_road_signs(desk: Desk, public: Callable[[bool], Page]) -> None:
+def test_where_the_browser_forbids_it_a_picture_says_how_to_allow_it_and_the_form_road_signs(desk: Desk, public: Callable[[bool], Page]) -> None:
     put_in(desk.reader, desk.card)
-    page = public(False)
+    page, said = public(False), list[str]()
+    page.on("console", lambda message: said.append(message.text))
+    page.context.add_init_script(FRAGMENTS)
     page.click("button.ekey-name")
     expect(page.locator(".ekey-fault")).to_contain_text("换一种方式读取")
     page.fill("[name=username]", people.NAME)
@@ -130,9 +145,40 @@ def test_where_the_browser_forbids_it_the_form_road_signs(desk: Desk, public: Ca
     type_password(page)
     page.click("button.ekey-use")
     expect(page.locator(".ekey-fault")).to_contain_text("浏览器已阻止")
-    page.click("button.ekey-form")
+    picture = page.locator(".ekey-fault img.ekey-permission")
+    expect(picture).to_be_visible()
+    expect(picture).to_have_accessible_name(re.compile("允许"))
+    page.wait_for_function("document.querySelector('.ekey-fault img').complete")
+    assert picture.evaluate("image => image.naturalWidth") > 0
+    page.locator(".ekey-fault button.ekey-form").click()
     page.wait_for_url("**/hall")
     assert desk.key_times() == [True]
+    assert [line for line in said if "Content Security Policy" in line] == []
+    # the token came in the fragment, and stands nowhere afterwards
+    assert [line for line in said if line.startswith("came")] == ["came /ekey/return #token="]
+    history = page.context.new_cdp_session(page).send("Page.getNavigationHistory")
+    kept = [page.url, *(entry[name] for entry in history["entries"] for name in ("url", "userTypedURL"))]
+    assert len(kept) > 5
+    assert [url for url in kept if "#" in url or "token" in url] == []
+
+
+@pytest.mark.requirement("R19")
+@pytest.mark.requirement("R67")
+@pytest.mark.parametrize("driver_runs", [False])
+def test_without_a_driver_its_download_is_shown(public: Callable[[bool], Page]) -> None:
+    page = public(True)
+    fault = page.locator(".ekey-fault")
+    page.click("button.ekey-name")
+    expect(fault).to_contain_text("未检测到电子钥匙驱动程序")
+    expect(fault.locator(f"a[href='{DRIVERS}']")).to_be_visible()
+    page.fill("[name=username]", people.NAME)
+    page.check("[name=ekey]")
+    type_password(page)
+    page.click("button.ekey-use")
+    expect(fault).to_contain_text("未检测到电子钥匙驱动程序")
+    expect(fault.locator(f"a[href='{DRIVERS}']")).to_be_visible()
+    page.click("[value=skip]")
+    page.wait_for_url("**/hall")
 
 
 @pytest.mark.requirement("R67")
@@ -161,7 +207,7 @@ def test_a_wrong_pin_and_a_pulled_card_are_said(desk: Desk, public: Callable[[bo
     page.wait_for_url("**/hall")
 
 
-def test_without_agent_and_key_a_person_skips(desk: Desk, public: Callable[[bool], Page]) -> None:
+def test_without_a_key_a_person_skips(desk: Desk, public: Callable[[bool], Page]) -> None:
     page = public(True)
     page.click("button.ekey-name")
     expect(page.locator(".ekey-fault")).to_contain_text("未检测到电子钥匙，请插入后重试")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from types import SimpleNamespace as Thing
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 from markupsafe import Markup
 from sqlalchemy import select
 
@@ -89,6 +89,14 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "finished": ("signin/finished", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "ekey": ("ekey/step", {"transaction": TRANSACTION, "may_skip": True, "errors": []}),
     "ekey-demanded": ("ekey/step", {"transaction": PLAIN, "may_skip": False, "errors": [Refusal("ekey_pin_wrong", args={"tries": 2})]}),
+    "ekey-other-user": (
+        "ekey/step",
+        {"transaction": PLAIN, "may_skip": True, "owner": people.NAME, "errors": [Refusal("ekey_bound_to_other", args={"name": people.NAME})]},
+    ),
+    "ekey-certificate": (
+        "ekey/certificate",
+        {"transaction": TRANSACTION, "found": Thing(name=people.NAME, not_after=START), "account": Thing(canonical_name=people.NAME)},
+    ),
     "ekey-return": ("ekey/return", {}),
     "drivers": ("ekey/drivers", {"mine": DRIVERS[:1], "others": DRIVERS[1:]}),
     "drivers-all": ("ekey/drivers", {"mine": DRIVERS, "others": []}),
@@ -137,6 +145,57 @@ STATES |= {
     "no-right-twice": ("oidc/no_right", {"client_name": LONG, "request_id": "r", "reasons": ["awaiting_proof", "not_approved"]}),
     "oidc-signout": ("oidc/logout", {"faulty": True}),
 }
+KEY = Thing(
+    serial="EK76DA6FAE991C57",
+    enterprise=Thing(name=LONG, prefix="0441987654321"),
+    holder="某人",
+    status="active",
+    issued=START.date(),
+    expires=START.date(),
+    licences=[Thing(system="export"), Thing(system="textile_origin")],
+    activation_digest="d",
+)
+NEW_KEY = Thing(key=KEY, fault=None, report=None, account=None, bindings=[], initial=None, events=[])
+GIVEN = Thing(activation_digest=None, expires_at=START)
+KNOWN = Thing(canonical_name=people.NAME)
+EVENTS = [Thing(at=START, event="ekey.enrolled")]
+DAMAGED = Thing(word="damaged", at=START, number="20260302-ABCD2345")
+KNOWN_KEY = Thing(key=KEY, fault=None, report=None, account=KNOWN, bindings=[Thing(not_after=START)], initial=GIVEN, events=EVENTS)
+BROKEN_KEY = Thing(**{**vars(KNOWN_KEY), "fault": "key_damaged", "report": DAMAGED})
+KEY_PAGE = {"seen": "s", "username": f"{people.NAME}", "reason": "", "replacement": ""}
+REQUEST = Thing(
+    number=7,
+    kind="ekey.bind",
+    subject=KEY.serial,
+    details={"serial": KEY.serial, "name": people.NAME, "owner": f"CN={people.NAME},O={LONG}", "fingerprint": "0a1b2c3d" * 8, "identity": {}},
+    reason="已核对证件\n<b>",
+    filed_by="李",
+    filed_at=START,
+    expires_at=START + timedelta(days=3),
+    state="open",
+    decided_by="",
+    decided_at=None,
+    answer="",
+    may_confirm=True,
+    may_refuse=True,
+)
+REFUSED = Thing(**{**vars(REQUEST), "state": "refused", "decided_by": "王", "decided_at": START, "answer": "材料不全", "may_confirm": False})
+NO_FILE = Refusal("certificate_missing", "certificate")
+# shown to an officer of the key office
+OFFICERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "officer-start": ("officers/start", {}),
+    "officer-keys": ("ekey/office/keys", {"sought": "0441987654321", "keys": [KEY, KEY], "errors": []}),
+    "officer-keys-none": ("ekey/office/keys", {"sought": "<b>甲", "keys": [], "errors": []}),
+    "officer-key-new": ("ekey/office/key", {**KEY_PAGE, "shown": NEW_KEY, "awaits": False, "errors": [Refusal("name_taken", "username")]}),
+    "officer-key": ("ekey/office/key", {**KEY_PAGE, "shown": KNOWN_KEY, "awaits": True, "errors": [NO_FILE]}),
+    "officer-key-damaged": ("ekey/office/key", {**KEY_PAGE, "shown": BROKEN_KEY, "awaits": False, "errors": [Refusal("key_changed")]}),
+    "officer-letter-gone": ("ekey/office/letter_gone", {}),
+    "officer-requests": ("second_person/requests", {"waiting": [REQUEST], "decided": [REFUSED]}),
+    "officer-requests-none": ("second_person/requests", {"waiting": [], "decided": []}),
+    "officer-request": ("second_person/request", {"one": REQUEST, "reason": "", "errors": [Refusal("reason_missing", "reason")]}),
+    "officer-request-refused": ("second_person/request", {"one": REFUSED, "reason": "", "errors": []}),
+}
+STATES |= OFFICERS
 HELP = ["/help", *(f"/help/{topic}" for topic in ("how", "stock-users", "new-users", "password", "faq", "background"))]
 HELP.append("/help/how?business=keyed&key=yes&changed=no")
 HALL = ["/account/consents", "/hall", "/hall/licences", "/hall/licences/export", "/hall/licences/import"]
@@ -151,6 +210,8 @@ pages = Blueprint("gallery", __name__)
 def show(name: str) -> str:
     """One state; password pages carry a live captcha."""
     template, context = STATES[name]
+    if name in OFFICERS:
+        g.officer_roles = frozenset(["key_office"])
     if template == "signin/password":
         with transaction():
             context = {**context, "captcha": Thing(id=rules.new("t", SECRET, START, 300))}
