@@ -162,7 +162,7 @@ EVENTS = [Thing(at=START, event="ekey.enrolled")]
 DAMAGED = Thing(word="damaged", at=START, number="20260302-ABCD2345")
 KNOWN_KEY = Thing(key=KEY, fault=None, report=None, account=KNOWN, bindings=[Thing(not_after=START)], initial=GIVEN, events=EVENTS)
 BROKEN_KEY = Thing(**{**vars(KNOWN_KEY), "fault": "key_damaged", "report": DAMAGED})
-KEY_PAGE = {"seen": "s", "username": f"{people.NAME}", "reason": "", "replacement": ""}
+KEY_PAGE = {"seen": "s", "username": f"{people.NAME}", "reason": "", "replacement": "", "replace_reason": "", "certificate_reason": ""}
 REQUEST = Thing(
     number=7,
     kind="ekey.bind",
@@ -188,7 +188,10 @@ OFFICERS: dict[str, tuple[str, dict[str, Any]]] = {
     "officer-keys-none": ("ekey/office/keys", {"sought": "<b>甲", "keys": [], "errors": []}),
     "officer-key-new": ("ekey/office/key", {**KEY_PAGE, "shown": NEW_KEY, "awaits": False, "errors": [Refusal("name_taken", "username")]}),
     "officer-key": ("ekey/office/key", {**KEY_PAGE, "shown": KNOWN_KEY, "awaits": True, "errors": [NO_FILE]}),
-    "officer-key-damaged": ("ekey/office/key", {**KEY_PAGE, "shown": BROKEN_KEY, "awaits": False, "errors": [Refusal("key_changed")]}),
+    "officer-key-damaged": (
+        "ekey/office/key",
+        {**KEY_PAGE, "shown": BROKEN_KEY, "awaits": False, "errors": [Refusal("reason_missing", "replace_reason")]},
+    ),
     "officer-letter-gone": ("ekey/office/letter_gone", {}),
     "officer-requests": ("second_person/requests", {"waiting": [REQUEST], "decided": [REFUSED]}),
     "officer-requests-none": ("second_person/requests", {"waiting": [], "decided": []}),

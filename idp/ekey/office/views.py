@@ -1,6 +1,7 @@
 """/officers/keys: the key office finds a key, sees what is known of it and acts; every act names the state that the officer saw."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +40,7 @@ def _page(serial: str, errors: list[Refusal], status: int = 200) -> tuple[str, i
     shown = listing.look(serial, web.today()) or abort(404)
     waits = shown.account is not None and enrolment.awaits_first_signin(shown.account)
     name = request.form.get("username", shown.key.user_name or f"{shown.key.enterprise.prefix}-")
-    typed = {field: request.form.get(field, "") for field in ("reason", "replacement")}
+    typed = {field: request.form.get(field, "") for field in ("reason", "replacement", "replace_reason", "certificate_reason")}
     values = {"shown": shown, "seen": _mark(shown), "awaits": waits, "username": name, **typed}
     return render_template("ekey/office/key.html", **values, errors=errors), status
 
@@ -91,9 +92,14 @@ def present(serial: str) -> Any:
     judged = presented.judge(content, step.rules(), words, web.now())
     with transaction():
         words.keep()
-        fault, reason = _changed(serial), request.form.get("reason", "")
+        fault, reason = _changed(serial), request.form.get("certificate_reason", "")
         number = fault or presented.file(serial, judged, reason, Filer(_by()), web.now(), web.today())
-    return _answer(serial, number if isinstance(number, Refusal) else url_for("second_person.show", number=number))
+    return _answer(serial, _at("certificate_reason", number) if isinstance(number, Refusal) else url_for("second_person.show", number=number))
+
+
+def _at(field: str, fault: Refusal) -> Refusal:
+    """A fault of the reason, at the field of its own form."""
+    return replace(fault, field=field) if fault.field == "reason" else fault
 
 
 def _replacement() -> str:
@@ -153,9 +159,11 @@ def _lift(serial: str) -> str | Refusal:
 
 
 def _replace(serial: str) -> str | Refusal:
-    fault = second_person.reason_fault(request.form.get("reason", ""))
+    fault = second_person.reason_fault(request.form.get("replace_reason", ""))
+    if fault is not None:
+        return _at("replace_reason", fault)
     hooks = web.runtime().hooks
-    return fault or enrolment.replace(serial, _replacement(), str(_by()), hooks.key_lost, web.now(), web.today()) or ""
+    return enrolment.replace(serial, _replacement(), str(_by()), hooks.key_lost, web.now(), web.today()) or ""
 
 
 def _withdraw(serial: str) -> str | Refusal:

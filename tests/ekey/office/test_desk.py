@@ -136,11 +136,11 @@ def test_another_listed_key_takes_the_place_of_one(app: Flask, staff: dict[str, 
         systems.load()
         account_id = account.id
     for serial in ("", "EKFAR", "EKDEAD", "EKTAKEN", "EKNONE", SERIAL):
-        assert post(staff["li"], action="replace", replacement=serial, reason="换新").status_code == 422, serial
-    assert post(staff["li"], action="replace", replacement="EKNEW", reason="").status_code == 422
+        assert post(staff["li"], action="replace", replacement=serial, replace_reason="换新").status_code == 422, serial
+    assert post(staff["li"], action="replace", replacement="EKNEW", replace_reason="").status_code == 422
     with app.app_context():
         assert reports.live(SERIAL) is None
-    assert post(staff["li"], action="replace", replacement="eknew ", reason="换新").status_code == 303
+    assert post(staff["li"], action="replace", replacement="eknew ", replace_reason="换新").status_code == 303
     with app.app_context():
         assert [(each.word, each.how) for each in [reports.live(SERIAL)] if each] == [("replaced", "officer")]
         assert session.get_one(AccountKey, "EKNEW").account_id == account_id

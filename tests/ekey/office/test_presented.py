@@ -64,7 +64,7 @@ class Office:
     def bring(self, content: bytes, reason: str = "已核对证件", name: str = "li") -> TestResponse:
         page = self.staff[name].get(PAGE).text
         seen = page.split('name="seen" value="', 1)[1].split('"', 1)[0]
-        fields = {"csrf_token": token_of(page), "seen": seen, "reason": reason, "certificate": (io.BytesIO(content), "c.cer")}
+        fields = {"csrf_token": token_of(page), "seen": seen, "certificate_reason": reason, "certificate": (io.BytesIO(content), "c.cer")}
         return self.staff[name].post(f"{PAGE}/certificate", data=fields)
 
     def confirm(self, where: str, name: str = "wang") -> TestResponse:
@@ -207,7 +207,10 @@ def test_no_form_and_no_file_of_an_officer_makes_a_5xx(office: Office, data: st.
     odd = st.one_of(st.text(max_size=30), st.sampled_from(["\x00", "\ud7ff", "x" * 5000, SERIAL, "EK1"]))
     content = data.draw(st.one_of(st.binary(max_size=100), st.just(der[:at] + data.draw(st.binary(max_size=9)) + der[at:])))
     page = office.staff["li"].get(PAGE).text
-    fields = {name: data.draw(odd).encode("utf-8", "replace").decode() for name in ("reason", "replacement", "username", "action")}
+    fields = {
+        name: data.draw(odd).encode("utf-8", "replace").decode()
+        for name in ("reason", "certificate_reason", "replace_reason", "replacement", "username", "action")
+    }
     fields["seen"] = page.split('name="seen" value="', 1)[1].split('"', 1)[0]
     for action in (fields["action"], "enrol", "enrol_with_code", "letter", "code", "lift", "replace"):
         assert office.staff["li"].post(PAGE, data={**fields, "action": action}).status_code < 500
