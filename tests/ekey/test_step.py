@@ -282,6 +282,7 @@ def test_challenges_run_out(world: World) -> None:
 @pytest.mark.store
 @pytest.mark.spec("OIDC Core", "5.5.1.1")
 @pytest.mark.parametrize("by", ["client", "claim"])
+@pytest.mark.requirement("R69")
 def test_who_is_signed_in_by_password_is_led_to_the_key(world: World, by: str) -> None:
     rp = world.client(**({"require_acr": EKEY} if by == "client" else {}))
     asked = {} if by == "client" else {"claims": f'{{"id_token":{{"acr":{{"essential":true,"value":"{EKEY}"}}}}}}'}
