@@ -17,7 +17,7 @@ from idp.ekey import certificate_road, chain, challenges, driver_files, revocati
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.ekey.office import endpoints as key_register_endpoints
-from idp.ekey.office import presented
+from idp.ekey.office import emergency, presented
 from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
@@ -72,7 +72,7 @@ STEPS = (
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
 ACTS: dict[str, Act] = {
     presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE])),
-    key_office_views.WITHDRAW: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE])),
+    emergency.KIND: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE])),
 }
 
 # The officers' pages in their order; a link without roles is every officer's. The words: officers.nav.<label>, officers.text.<label>.
@@ -152,7 +152,6 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
         delivery.CODE: delivery.deliver(adapters, secret),
         account_notices.NOTICE: account_notices.tell(adapters, settings.service_telephone),
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
-        ekey_notices.NOTICE: ekey_notices.tell(adapters, settings.service_telephone),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
         revocation_cache.CRL: revocation_cache.fetch(adapters.outbound, trust, crl_urls, adapters.clock.now),

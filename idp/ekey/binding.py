@@ -5,12 +5,15 @@ Sought by (issuer, subject). A key counts while it is live: the office's status 
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import exists, select
 
+from idp import web
 from idp.accounts.models import Account, AccountKey
 from idp.audit import catalogue as audit
 from idp.db import session
+from idp.ekey import withdrawal
 from idp.ekey.leaf import Identity
 from idp.ekey.models import EKeyBinding
 from idp.ekey.refusal import Refused
@@ -121,7 +124,7 @@ def renew(identity: Identity, serial: str, account_id: int, now: datetime) -> No
     same = (EKeyBinding.serial != serial, EKeyBinding.issuer == identity.issuer, EKeyBinding.holder == identity.holder, EKeyBinding.holder != "")
     older = select(EKeyBinding.serial).join(AccountKey, AccountKey.serial == EKeyBinding.serial).where(*same, AccountKey.account_id == account_id)
     for before in session.scalars(older.where(EKeyBinding.not_after < identity.not_after)).all():
-        _replace(before, account_id, now)
+        _replace(before, now)
 
 
 def _replace_damaged(serial: str, account_id: int, now: datetime) -> None:
@@ -132,19 +135,20 @@ def _replace_damaged(serial: str, account_id: int, now: datetime) -> None:
         report = reports.live(other)
         had = set(session.scalars(select(EKeyLicence.system).where(EKeyLicence.serial == other)))
         if report is not None and report.word == reports.DAMAGED and had <= opened:
-            _replace(other, account_id, now)
+            _replace(other, now)
 
 
-def _replace(serial: str, account_id: int, now: datetime) -> None:
-    said = reports.say(serial, "replaced", "renewal", account_id, now)
-    if said.new:
-        audit.ekey_reported(now, account_id=account_id, serial=serial, word="replaced", how="renewal", number=said.report.number)
+def _replace(serial: str, now: datetime) -> None:
+    withdrawal.withdraw(serial, now, web.runtime().hooks.key_lost, "renewal", "replaced")
 
 
-def full(key: EKey, today: date) -> bool:
-    """R68: whether the key's enterprise has all the live keys that it may have, each with a certificate."""
-    # held, so that two first uses at once see each other
+def full(key: EKey, today: date, used: Any = EKeyBinding.serial, leaves: str = "") -> bool:
+    """R68: whether the enterprise uses all the live keys that it may, without `key`, and without `leaves`, which is none any more.
+
+    `used`: the column of the keys that count: those with a certificate, or, for a key that is given to an account, those of accounts.
+    """
+    # held, so that two at once see each other
     session.scalar(select(Enterprise.id).where(Enterprise.id == key.enterprise_id).with_for_update())
-    bound = exists().where(EKeyBinding.serial == EKey.serial)
-    rivals = session.scalars(select(EKey).where(EKey.enterprise_id == key.enterprise_id, EKey.serial != key.serial, bound)).all()
+    mine = (EKey.enterprise_id == key.enterprise_id, EKey.serial.not_in([key.serial, leaves]))
+    rivals = session.scalars(select(EKey).where(*mine, exists().where(used == EKey.serial))).all()
     return sum(dead(rival, today) is None for rival in rivals) >= MOST_LIVE

@@ -1,4 +1,4 @@
-"""What follows when a key counts no more: what rests on it falls back, the account's other sessions end, its person is told (R68).
+"""What follows when a key counts no more: what rests on it falls back and its person is told; a report also ends the account's other sessions (R68).
 
 Each function runs inside a transaction; hooks are web.Hooks' of the same names.
 """
@@ -14,9 +14,10 @@ from idp.accounts import channels
 from idp.accounts.models import Account, AccountKey
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.ekey import binding, notices
+from idp.ekey import notices
 from idp.ekey.models import EKeyBinding
 from idp.key_register import reports
+from idp.key_register.live_keys import dead
 from idp.key_register.models import EKey, EKeyReport
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
@@ -59,6 +60,8 @@ def withdraw(serial: str, now: datetime, on_lost: OnLost, how: str = "command", 
     if not said.new:
         return None
     audit.ekey_reported(now, account_id=said.report.account_id, serial=serial, word=word, how=how, number=said.report.number)
+    if owner is not None:
+        notices.announce_report(said.report, session.get_one(Account, owner.account_id), now)
     return _lose(Session.ekey_serial == serial, now=now, on_lost=on_lost)
 
 
@@ -84,7 +87,7 @@ def is_bound(serial: str) -> bool:
 
 def _is_dead(serial: str, today: date) -> bool:
     key = session.get(EKey, serial)
-    return key is None or binding.dead(key, today) is not None or not is_bound(serial)
+    return key is None or dead(key, today) is not None or not is_bound(serial)
 
 
 def _lose(which: ColumnElement[bool], *, now: datetime, on_lost: OnLost) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from idp import app as wiring
 from idp.accounts import channels
+from idp.accounts import notices as account_notices
 from idp.accounts.models import Account, AccountKey
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
@@ -22,6 +23,7 @@ from idp.entitlements.rules import Right
 from idp.key_register import reports
 from idp.key_register.models import EKey, EKeyReport
 from idp.outbox.models import OutboxItem
+from idp.sessions import lifecycle
 from idp.sessions.models import Session
 from idp.settings import Settings
 from idp.worker import deliver, run_once
@@ -163,7 +165,7 @@ def test_lost_never_gives_a_right_in_any_order(app: Flask, owner: int, seed: int
         with app.app_context(), transaction():
             withdrawal.lift(SERIAL, START)
 
-    steps = [lambda: say(app, "damaged"), lambda: idp(app, "ekey", "import", file), bind, lift, lambda: say(app, "replaced"), bind]
+    steps = [lambda: say(app, "damaged"), lambda: idp(app, "ekey", "import", file, *BY), bind, lift, lambda: say(app, "replaced"), bind]
     random.Random(seed).shuffle(steps)  # noqa: S311  # an order, no secret
     cut = seed % len(steps)
     for step in steps[:cut]:
@@ -207,6 +209,32 @@ def test_a_second_key_of_the_same_age_replaces_nothing(app: Flask, owner: int) -
 
 
 @pytest.mark.requirement("R68")
+@pytest.mark.parametrize("how", ["replaced", "withdrawn"])
+def test_a_key_that_is_replaced_or_withdrawn_leaves_its_sessions_at_once_and_its_person_is_told(
+    app: Flask, owner: int, how: str, letter_box: LetterBox
+) -> None:
+    with app.app_context(), transaction():
+        binding.bind_first_use(identity(SERIAL, "s", 100), owner, START, TODAY)
+        people.key(session.get_one(Account, owner), ["export"], "EKFFFFFFFFFFFFFF")
+        used = lifecycle.UsedKey(SERIAL, pin=True)
+        lifecycle.start(owner, 1, {"password": START, "ekey": START}, START, 3600, used)
+    if how == "replaced":
+        with app.app_context(), transaction():
+            binding.bind_first_use(identity("EKFFFFFFFFFFFFFF", "t", 900), owner, START, TODAY)
+    else:
+        assert idp(app, "ekey", "withdraw", SERIAL, *BY).code == 0
+    (row,) = live_sessions(app)
+    assert (row.password_at, row.ekey_at, row.ekey_serial) == (START, None, None)
+    with app.app_context():
+        lost = session.scalars(select(AuditEvent).where(AuditEvent.event == "ekey.lost")).all()
+    assert [event.detail["serial"] for event in lost] == [SERIAL]
+    parts = app.extensions["idp"]
+    deliver(app, wiring.handlers(parts.adapters, parts.settings, parts.secret))
+    ((to, text),) = letter_box.texts
+    assert (to, SERIAL in text, {"replaced": "已更换", "withdrawn": "已吊销"}[how] in text) == (MOBILE, True, True)
+
+
+@pytest.mark.requirement("R68")
 def test_a_new_key_ends_the_days_of_a_damaged_one(app: Flask, owner: int) -> None:
     say(app, "damaged")
     with app.app_context(), transaction():
@@ -219,17 +247,18 @@ def test_a_new_key_ends_the_days_of_a_damaged_one(app: Flask, owner: int) -> Non
 
 @pytest.mark.store
 @pytest.mark.requirement("R68")
-def test_the_list_names_at_most_three_live_keys_of_an_enterprise(app: Flask, owner: int, tmp_path: Path) -> None:
+def test_the_list_is_taken_in_any_order_and_a_fourth_live_key_is_told(app: Flask, owner: int, tmp_path: Path) -> None:
     file, head = tmp_path / "keys.csv", "serial,enterprise_code,holder,licences,issued,expires,status\n"
-    row = f"EK{{}},{people.CODE},,export,2017-01-01,{{}},active\n"
-    file.write_text(
-        head + row.format("A", "2037-01-01") + row.format("B", "2025-01-01") + row.format("C", "2037-01-01") + row.format("D", "2037-01-01")
-    )
-    told = idp(app, "ekey", "import", file)
-    assert "3 added" in told.out
-    assert "the enterprise has 3 live keys already" in told.err
-    say(app, "lost")
-    assert "1 added · 0 changed · 3 unchanged" in idp(app, "ekey", "import", file).out
+    rows = [f"EK{letter},{people.CODE},,export,2017-01-01,2037-01-01,active\n" for letter in "ABC"]
+    file.write_text(head + "".join(rows))
+    told = idp(app, "ekey", "import", file, *BY)
+    assert (told.code, told.out) == (0, "3 added · 0 changed · 0 unchanged · 0 rejected\n")
+    assert f"keys.csv:4: enterprise_code: warning: {people.CODE} has 4 live keys now; at most 3 of them can be used" in told.err
+    file.write_text(head + rows[0].replace("active", "revoked") + "".join(rows[1:]))
+    for content in (head + "".join(rows[1:]) + rows[0].replace("active", "revoked"), file.read_text()):
+        file.write_text(content)
+        told = idp(app, "ekey", "import", file, *BY)
+        assert (told.code, told.err) == (0, "")
 
 
 @pytest.mark.requirement("R68")
@@ -414,7 +443,7 @@ def test_the_end_of_a_key_is_announced_three_times_once_each(app: Flask, owner: 
     for _ in range(102):
         assert run_once(app, [wiring.warn_of_ending_keys, wiring.warn_of_ending_keys]) == 0
         with app.app_context():
-            items = session.scalars(select(OutboxItem).where(OutboxItem.kind == notices.NOTICE)).all()
+            items = session.scalars(select(OutboxItem).where(OutboxItem.kind == account_notices.NOTICE)).all()
             told += [clock.now().date()] * (len(items) - len(told))
         clock.advance(days=1)
     assert [(TODAY + timedelta(days=100) - day).days for day in told] == [60, 30, 7]
