@@ -44,6 +44,7 @@ def test_the_version_is_the_projects() -> None:
     assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
 
 
+@pytest.mark.slow
 def test_the_pin_is_asked_on_the_terminal_without_echo(reader: Reader, cards: Cards, tmp_path: Path) -> None:
     put_in(reader, cards.new())
     ours, theirs = pty.openpty()
@@ -140,6 +141,7 @@ print("answer", window.WindowPrompt(words.CHINESE).pin(question))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "how", "answer"), [("123456", "enter", "123456"), ("123", "enter", "None"), ("123456", "escape", "None"), ("12", "withdrawn", "None")]
 )
