@@ -1,6 +1,6 @@
-"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey withdraw`: a key counts no more.
+"""`idp ekey dev-ca | issue | revoke | crl`: a CA for trials, refused in production; `idp ekey take-crl`: a list from a file.
 
-R90: the last is run by a named operator, who says why.
+The key office's commands join the group (office/cli.py).
 """
 
 import subprocess
@@ -8,18 +8,20 @@ import sys
 from pathlib import Path
 
 import click
+from flask.cli import AppGroup
 from sqlalchemy import select
 
 from idp import web
 from idp.accounts.models import Account, AccountKey
 from idp.accounts.named_operator import named_operator
+from idp.accounts.named_operator import named_operator
 from idp.db import session, transaction
-from idp.ekey import crl, dev_ca, revocation_cache, withdrawal
+from idp.ekey import chain, crl, dev_ca, revocation_cache
 from idp.ekey.dev_ca import MAX_NAME_CHARACTERS, Card, DevelopmentCa, Holder
 from idp.errors import BadInput
-from idp.key_register.cli import group as group  # the commands of both packages
 from idp.key_register.models import EKey
 
+group = AppGroup("ekey", help="E-keys: the key office's list and desk, a CA for trials.")
 # where the lists of the development CA stand among the configured addresses; nobody is called there
 LIST_ADDRESS = "http://dev-ca.invalid/{kind}.crl"
 
@@ -148,21 +150,27 @@ def revoke(serials: tuple[str, ...]) -> None:
         raise BadInput("no certificate of these keys counts", field="SERIALS")
 
 
+@group.command("take-crl")
+@click.argument("address")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@named_operator
+def take(address: str, file: Path) -> None:
+    """Take a revocation list from FILE, as if the worker had fetched it from ADDRESS, one of IDP_EKEY_CRL_URLS: for CAs that are not on the net."""
+    settings, now = web.runtime().settings, web.now()
+    if address not in settings.ekey_crl_urls:
+        raise BadInput("is none of IDP_EKEY_CRL_URLS", field="ADDRESS")
+    if file.stat().st_size > revocation_cache.MAX_CRL_BYTES:
+        raise BadInput(f"is longer than {revocation_cache.MAX_CRL_BYTES} bytes", field=str(file))
+    trust = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file)
+    judged = crl.read(file.read_bytes(), trust.authorities, now)
+    with transaction():
+        refused = revocation_cache.keep(address, judged, now)
+    if isinstance(judged, str) or refused:
+        raise BadInput(f"is no list that counts: {refused}", field=str(file))
+    click.echo(f"taken: number {int(judged.number, 16)}, good until {judged.next_update:%Y-%m-%d %H:%M} UTC")
+
+
 @group.command("crl")
 def publish() -> None:
     """Publish fresh revocation lists of the development CA."""
     click.echo(f"revocation lists: {_publish(_existing('crl'))}")
-
-
-@group.command("withdraw")
-@click.argument("serials", nargs=-1, required=True)
-@named_operator
-def withdraw(serials: tuple[str, ...]) -> None:
-    """Let keys count no more, from now on and for ever; what rests on them ends at once, their rights too."""
-    _keys(serials)
-    with transaction():
-        fallen = [withdrawal.withdraw(serial, web.now(), web.runtime().hooks.key_lost) for serial in serials]
-    withdrawn = [count for count in fallen if count is not None]
-    click.echo(f"withdrawn: {len(withdrawn)} · sessions that rested on them: {sum(withdrawn)}")
-    if not withdrawn:
-        raise BadInput("each was reported lost, withdrawn or replaced before", field="SERIALS")

@@ -1,7 +1,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from flask import Flask
 from sqlalchemy import select
 
@@ -14,6 +16,7 @@ from idp.ekey.chain import Trust
 from idp.ekey.models import CachedCrl, CachedOcsp
 from idp.ekey.revocation_cache import Stored
 from idp.outbox.models import OutboxItem
+from tests.command_line import OPERATED, idp
 from tests.ekey.bad_pki import AUTHORITY, DAY, NOW, RESPONDER, RESPONDS, Issued, Pki, answer, make, revocation_list, subject
 from tests.fakes import FakeClock, FakeWeb
 
@@ -34,6 +37,24 @@ def fetch(pki: Pki, web: FakeWeb, body: bytes, at: datetime = NOW, status: int =
 def refused() -> list[str]:
     found = session.scalars(select(AuditEvent).where(AuditEvent.event == "ekey.crl.refused").order_by(AuditEvent.id))
     return [event.detail["reason"] for event in found]
+
+
+@pytest.mark.requirement("R90")
+def test_an_operator_brings_a_list_that_no_address_gives(context: Flask, pki: Pki, tmp_path: Path) -> None:
+    roots, file = tmp_path / "roots.pem", tmp_path / "list.crl"
+    roots.write_bytes(pki.root.certificate.public_bytes(Encoding.PEM))
+    held = context.extensions["idp"]
+    live = held.settings.model_copy(update={"ekey_roots_file": roots, "ekey_crl_urls": (URL,)})
+    context.extensions["idp"] = replace(held, settings=live)
+    file.write_bytes(revocation_list(pki.root, number=9))
+    assert "none of IDP_EKEY_CRL_URLS" in idp(context, "ekey", "take-crl", "http://other.example.cn/", file, *OPERATED).err
+    assert idp(context, "ekey", "take-crl", URL, file).code == 2, "nobody is named"
+    assert "number 9, good until" in idp(context, "ekey", "take-crl", URL, file, *OPERATED).out
+    assert says(pki, pki.card().issued, FakeWeb()) == "good"
+    for number, reason in ((8, "rolled_back"), (None, "crl_number")):
+        file.write_bytes(revocation_list(pki.root, number=number))
+        assert reason in idp(context, "ekey", "take-crl", URL, file, *OPERATED).err
+    assert refused() == ["rolled_back", "crl_number"]
 
 
 def says(pki: Pki, card: Issued, web: FakeWeb, at: datetime = NOW, urls: tuple[str, ...] = (URL,)) -> str:
