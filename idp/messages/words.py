@@ -3,6 +3,11 @@
 from idp.i18n import DEFAULT, catalogue
 
 
+def code_kind(channel: str, locale: str = DEFAULT) -> str:
+    """What a code that goes this way is called; only the captcha's is 验证码 alone (pages.md, rule 14)."""
+    return str(catalogue(locale).gettext(f"code_kind.{channel}"))
+
+
 def subject(message: str, locale: str = DEFAULT) -> str:
     """The subject line of a mail."""
     return str(catalogue(locale).gettext(f"message.{message}.subject"))

@@ -48,7 +48,8 @@ def deliver(adapters: Adapters, secret: str) -> Callable[[dict[str, Any]], None]
         if not good:
             return
         message = f"code.{letter.purpose}"
-        text = words.text(message, locale=letter.locale, code=letter.code)
+        kind = words.code_kind(letter.channel, letter.locale)
+        text = words.text(message, locale=letter.locale, code=letter.code, kind=kind)
         if letter.channel == "mobile":
             adapters.sms.send(letter.recipient, text)
         else:

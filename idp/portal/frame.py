@@ -62,7 +62,9 @@ def day(moment: date) -> str:
     return str(format_date(moment, DAY_PATTERN[language], locale=language))
 
 
-def _shown(value: object) -> object:
+def _shown(name: str, value: object) -> object:
+    if name == "channel":
+        return gettext(f"code_kind.{value}")
     return when(value) if isinstance(value, datetime) else day(value) if isinstance(value, date) else value
 
 
@@ -72,7 +74,7 @@ def _known(code: str, fallback: str) -> str:
 
 def error_text(problem: Refusal) -> str:
     """The words of a refusal; a code without words gives the general ones, never a bare code."""
-    values = {name: _shown(value) for name, value in problem.args.items()}
+    values = {name: _shown(name, value) for name, value in problem.args.items()}
     return str(gettext(_known(f"error.{problem.code}", "error.other"), **values))
 
 

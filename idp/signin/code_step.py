@@ -13,7 +13,7 @@ from idp.adapters import BEIJING
 from idp.db import session
 from idp.entitlements import rules
 from idp.errors import Refusal
-from idp.one_time_codes import codes
+from idp.one_time_codes import codes, refusals
 from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
 
@@ -55,12 +55,11 @@ def send(row: SignInTransaction, channel: str, secret: str, now: datetime) -> Re
     """Send a code to this contact; None = it is on its way, or a fresh one still is good."""
     way = _chosen(row, channel) if flow.hold(row, steps.code_needed, now) else None
     if way is None:
-        return Refusal("ekey_code_channel", "channel")
+        return Refusal("code_channel", "channel")
     sent = codes.send(PURPOSE, _subject(row), way.channel, way.recipient, now, secret=secret, account_id=row.account_id)
-    if isinstance(sent, codes.TooMany):
-        return Refusal("ekey_code_too_many", args={"until": sent.until})
-    flow.record(row, code_channel=channel)
-    return Refusal("ekey_code_wait", args={"until": sent.until}) if isinstance(sent, codes.Wait) else None
+    if not isinstance(sent, codes.TooMany):
+        flow.record(row, code_channel=channel)
+    return refusals.of_sending(sent, "channel", channel, now)
 
 
 def prove(row: SignInTransaction, typed: str, secret: str, now: datetime) -> Refusal | None:
@@ -69,10 +68,9 @@ def prove(row: SignInTransaction, typed: str, secret: str, now: datetime) -> Ref
         return None
     way = _chosen(row, row.facts.get("code_channel", ""))
     if way is None:
-        return Refusal("ekey_code_channel", "channel")
+        return Refusal("code_channel", "channel")
     to, subject = way.recipient, _subject(row)
     outcome = codes.spend(PURPOSE, subject, typed, now, channel=way.channel, recipient=to, secret=secret, account_id=row.account_id)
-    if outcome != "ok":
-        return Refusal("ekey_code_wrong" if outcome == "wrong" else "ekey_code_over", "code")
-    flow.record(row, code_at=now.isoformat(), code_by="proven" if way.proven else "given")
-    return None
+    if outcome == "ok":
+        flow.record(row, code_at=now.isoformat(), code_by="proven" if way.proven else "given")
+    return refusals.of_typing(outcome, "code", way.channel)

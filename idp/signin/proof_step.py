@@ -13,7 +13,7 @@ from idp.accounts.channels import Way
 from idp.accounts.models import Account
 from idp.db import session
 from idp.errors import Refusal
-from idp.one_time_codes import codes
+from idp.one_time_codes import codes, refusals
 from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
 
@@ -61,9 +61,7 @@ def _send(row: SignInTransaction, way: Way, sending: Sending, now: datetime) -> 
         return Refusal("code_too_many", field, {"until": taken.retry_at})
     mine = {"secret": sending.secret, "account_id": row.account_id, "locale": sending.locale}
     sent = codes.send(PURPOSE, subject(row, way), way.channel, way.recipient, now, **mine)  # type: ignore[arg-type]  # a dict of unlike values
-    if isinstance(sent, codes.TooMany):
-        return Refusal("code_too_many", field, {"until": sent.until})
-    return Refusal("code_wait", field, {"seconds": -int((now - sent.until).total_seconds() // 1)}) if isinstance(sent, codes.Wait) else None
+    return refusals.of_sending(sent, field, way.channel, now)
 
 
 def judge(row: SignInTransaction, typed: Mapping[str, str], sending: Sending, now: datetime) -> list[Refusal]:
@@ -84,10 +82,9 @@ def judge(row: SignInTransaction, typed: Mapping[str, str], sending: Sending, no
 def _one(row: SignInTransaction, account: Account, way: Way, typed: str, sending: Sending, now: datetime) -> Refusal | None:
     mine = (PURPOSE, subject(row, way), typed, now)
     outcome = codes.spend(*mine, channel=way.channel, recipient=way.recipient, secret=sending.secret, account_id=account.id)
-    if outcome != "ok":
-        return Refusal("code_wrong" if outcome == "wrong" else "code_over", f"{way.channel}_code")
-    contacts.prove(account, way.channel, now)
-    return None
+    if outcome == "ok":
+        contacts.prove(account, way.channel, now)
+    return refusals.of_typing(outcome, f"{way.channel}_code", way.channel)
 
 
 def change(row: SignInTransaction, now: datetime) -> None:

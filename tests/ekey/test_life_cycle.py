@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from idp.entitlements.rules import Right
 from idp.key_register import reports
 from idp.key_register.models import EKey, EKeyReport
 from idp.outbox.models import OutboxItem
+from idp.second_person import rules as second_person
+from idp.second_person.models import SecondPersonRequest
 from idp.sessions import lifecycle
 from idp.sessions.models import Session
 from idp.settings import Settings
@@ -30,6 +33,7 @@ from idp.worker import deliver, run_once
 from tests import people
 from tests.command_line import idp
 from tests.fakes import START, FakeClock, LetterBox
+from tests.officers.staff import officer
 from tests.people import NAME
 from tests.person import Person
 
@@ -105,6 +109,10 @@ def test_a_dead_key_gives_no_right_at_once_and_no_list_brings_it_back(app: Flask
 @pytest.mark.requirement("R68")
 def test_withdrawing_by_command_takes_the_licences_too(app: Flask, owner: int) -> None:
     assert idp(app, "ekey", "withdraw", SERIAL, *BY).code == 0
+    assert rights(app, owner) == [Right("export", None)], "another officer confirms first"
+    with app.app_context(), transaction():
+        (number,) = session.scalars(select(SecondPersonRequest.id))
+        assert second_person.confirm(number, officer("wang", "key_office").id, wiring.ACTS, START) is None
     assert rights(app, owner) == [Right("export", "key_withdrawn")]
 
 
@@ -222,7 +230,8 @@ def test_a_key_that_is_replaced_or_withdrawn_leaves_its_sessions_at_once_and_its
         with app.app_context(), transaction():
             binding.bind_first_use(identity("EKFFFFFFFFFFFFFF", "t", 900), owner, START, TODAY)
     else:
-        assert idp(app, "ekey", "withdraw", SERIAL, *BY).code == 0
+        with app.app_context(), transaction():
+            withdrawal.withdraw(SERIAL, START, app.extensions["idp"].hooks.key_lost)
     (row,) = live_sessions(app)
     assert (row.password_at, row.ekey_at, row.ekey_serial) == (START, None, None)
     with app.app_context():
@@ -483,6 +492,42 @@ def test_without_a_gateway_a_mobile_number_is_no_way_even_if_it_was_proven(app: 
         account.email, account.email_proven_at = "user@example.cn", START
         assert [way.channel for way in channels.proven(account)] == ["email"]
         assert rules.asks_code(owner, TODAY)
+
+
+@pytest.mark.requirement("R57")
+@pytest.mark.parametrize("mail", [False, True])
+def test_where_messages_leave_by_smtp_a_report_offers_mail_alone_or_says_whom_to_call(app: Flask, owner: int, *, mail: bool) -> None:
+    parts = app.extensions["idp"]
+    app.extensions["idp"] = replace(parts, settings=parts.settings.model_copy(update={"delivery": "smtp"}))
+    with app.app_context(), transaction():
+        session.get_one(Account, owner).email = "user@example.cn" if mail else None
+    person = Person(app)
+    person.open("/keys/report")
+    person.submit(username=NAME, password=PASSWORD)
+    assert person.at.endswith("/code")
+    assert 'value="mobile"' not in person.text
+    if mail:
+        assert person.submit(channel="mobile", action="send").status_code == 422
+        assert person.submit(channel="email", action="send").status_code == 200
+    else:
+        said_there = person.text.split("<main")[1]
+        assert "目前只能发送邮件验证码" in said_there
+        assert parts.settings.service_telephone in said_there
+
+
+def test_a_code_is_called_by_its_channel(app: Flask, owner: int, letter_box: LetterBox) -> None:
+    person = Person(app)
+    person.open("/keys/report")
+    person.submit(username=NAME, password=PASSWORD)
+    person.submit(channel="mobile", action="send")
+    assert person.submit(channel="mobile", action="send").status_code == 422
+    assert "已发出的短信验证码仍然有效" in person.text
+    right = read_code(app, letter_box)
+    assert "短信验证码" in letter_box.texts[-1][1]
+    person.submit(code="000000" if right != "000000" else "111111")
+    assert "短信验证码不正确" in person.text
+    alone = re.findall(r".{4}(?<!短信)(?<!邮件)验证码", person.text.split("<main")[1])
+    assert alone == [], "alone it is the captcha's name"
 
 
 def test_ways_are_the_given_contacts_the_proven_first(app: Flask, owner: int) -> None:

@@ -214,7 +214,7 @@ def test_a_mail_has_a_subject_and_speaks_the_person_s_language(ready: Flask, let
     deliver(ready, ready.extensions["idp_handlers"])
     to, subject, text = letter_box.mails[0]
     assert (to, subject) == ("a@example.cn", "Your verification code")
-    assert re.search(r"Your code is \d{6}\.", text)
+    assert re.search(r"Your e-mail code is \d{6}\.", text)
 
 
 def test_the_page_learns_what_is_pending(ready: Flask) -> None:

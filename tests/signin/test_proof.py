@@ -167,7 +167,7 @@ def test_the_proof_can_be_put_off_for_seven_days_in_all(app: Flask, person: Pers
 def test_without_a_gateway_only_mail_is_asked_for(app: Flask, person: Person, monkeypatch: pytest.MonkeyPatch, letter_box: LetterBox) -> None:
     monkeypatch.setattr(Settings, "code_channels", ("email",))
     assert person.submit(mobile="13800138000").status_code == 422
-    assert "目前只能通过邮件发送验证码" in person.text
+    assert "目前只能发送邮件验证码" in person.text
     person.submit(mobile="13800138000", email="user@example.cn")
     assert 'id="mobile_code"' not in person.text
     assert press(person, "send", channel="mobile") == 429

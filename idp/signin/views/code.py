@@ -15,7 +15,8 @@ from idp.signin.views import bp, hub
 def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
     ways = code_step.ways(row)
     sent = next((way for way in ways if way.channel == row.facts.get("code_channel")), None)
-    return render_template("signin/code.html", transaction=row, ways=ways, sent=sent, errors=errors), status
+    mail_only = "mobile" not in web.runtime().settings.code_channels
+    return render_template("signin/code.html", transaction=row, ways=ways, sent=sent, mail_only=mail_only, errors=errors), status
 
 
 @bp.get("/signin/<transaction_id>/code", endpoint="code")
@@ -37,7 +38,7 @@ def submit(row: SignInTransaction) -> Any:
             refusal = code_step.send(row, request.form.get("channel", ""), secret, now)
         return _page(row, [refusal], 422) if refusal else _page(row, [])
     if not request.form.get("code", "").strip():
-        return _page(row, [Refusal("ekey_code_missing", "code")], 422)
+        return _page(row, [Refusal("code_missing", "code")], 422)
     with transaction():
         refusal = code_step.prove(row, request.form["code"], secret, now)
     return _page(row, [refusal], 422) if refusal else hub.lead_on(row)
