@@ -17,6 +17,7 @@ from demo import cards
 from demo.processes import Failed
 
 AS_OF = "2018-07-30"
+WHO = ("--operator", "demo", "--reason", "sample data")
 # done · done, but rows were left out (the sample data has such rows on purpose)
 FINE = (0, 3)
 MADE_FROM = ("sample_data", "clients", "idp/migrations/versions", "idp/legacy", "idp/entitlements", "demo")
@@ -41,7 +42,7 @@ def commands(root: Path, state: Path, systems_port: int, systems: list[str]) -> 
     """What is said while it runs, and the command, in order."""
     registrations = state / "registrations"
     yield "database and keys / 数据库、密钥", _idp("init")
-    yield "enterprises, e-keys, old users / 企业、电子钥匙、原系统用户", _idp("legacy", "import-all", root / "sample_data", "--as-of", AS_OF)
+    yield "enterprises, e-keys, old users / 企业、电子钥匙、原系统用户", _idp("legacy", "import-all", root / "sample_data", "--as-of", AS_OF, *WHO)
     yield "accounts / 合并账号", _idp("legacy", "merge", "--apply")
     moved = ["--first-port", str(systems_port), *cards.demands()]
     yield (

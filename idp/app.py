@@ -16,8 +16,8 @@ from idp.captcha import views as captcha_views
 from idp.ekey import certificate_road, chain, challenges, driver_files, revocation_cache, sm2, withdrawal
 from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
-from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import emergency, presented
+from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views

@@ -8,6 +8,9 @@ from idp.cli import cli
 from idp.db import session
 from idp.errors import IdpError
 
+# who runs a command that asks for it (R90)
+OPERATED = ("--operator", "tester", "--reason", "trial")
+
 
 @dataclass(frozen=True)
 class Said:

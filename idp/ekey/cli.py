@@ -14,7 +14,6 @@ from sqlalchemy import select
 from idp import web
 from idp.accounts.models import Account, AccountKey
 from idp.accounts.named_operator import named_operator
-from idp.accounts.named_operator import named_operator
 from idp.db import session, transaction
 from idp.ekey import chain, crl, dev_ca, revocation_cache
 from idp.ekey.dev_ca import MAX_NAME_CHARACTERS, Card, DevelopmentCa, Holder

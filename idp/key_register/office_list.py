@@ -16,6 +16,7 @@ from idp.audit import catalogue as audit
 from idp.db import session
 from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
 from idp.enterprises import codes, register
+from idp.enterprises.models import Enterprise
 from idp.enterprises.register import FLUSH_EVERY_ROWS
 from idp.key_register import activation, live_keys
 from idp.key_register.models import EKey, EKeyLicence
@@ -48,23 +49,38 @@ class Entry:
 def import_file(path: Path, report: Report, secret: str, now: datetime) -> None:
     """Take the list in (inside a transaction); rows that cannot be taken are reported and left out."""
     first_line: dict[str, int] = {}
+    listed: dict[int, int] = {}
     # no two rows are about the same thing, so nothing that is looked up waits unwritten: writes go out in bulk
     with session.no_autoflush:
         for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
             found = _read(row)
-            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret, _beijing(now))
-            if fault:
-                report.reject(row.line, fault.column, fault.reason)
+            stored = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret)
+            if isinstance(stored, Fault):
+                report.reject(row.line, stored.column, stored.reason)
+            else:
+                listed[stored] = row.line
             if number % FLUSH_EVERY_ROWS == 0:
                 session.flush()
     session.flush()
+    for enterprise_id, line in listed.items():
+        odd = _crowded(enterprise_id, _beijing(now))
+        if odd:
+            report.warn(line, odd.column, odd.reason)
     if report.counts["added"] or report.counts["changed"]:
         accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
         audit.register_imported(now, kind="ekeys", accepted=accepted, rejected=report.counts["rejected"])
 
 
-def take_row(cells: dict[str, str], secret: str, now: datetime) -> str | Fault:
-    """Take one row in, as the file would (inside a transaction): what came of it, added | changed | unchanged; or what is wrong with it."""
+@dataclass(frozen=True)
+class Taken:
+    """What came of a row: `result` added | changed | unchanged; `warning`: what is odd about it, "" = nothing."""
+
+    result: str
+    warning: str
+
+
+def take_row(cells: dict[str, str], secret: str, now: datetime) -> Taken | Fault:
+    """Take one row in, as the file would (inside a transaction), or say what is wrong with it."""
     missing = next((column for column in COLUMNS if column not in cells), None)
     unknown = next((column for column in cells if column not in (*COLUMNS, *OPTIONAL)), None)
     if missing or unknown:
@@ -73,13 +89,23 @@ def take_row(cells: dict[str, str], secret: str, now: datetime) -> str | Fault:
     found = _read(Row(1, cells))
     if isinstance(found, Fault):
         return found
-    fault = _store(found, report, secret, _beijing(now))
-    if fault:
-        return fault
+    stored = _store(found, report, secret)
+    if isinstance(stored, Fault):
+        return stored
     session.flush()
     (what,) = report.counts
     audit.register_row_taken(now, serial=found.serial, result=what)
-    return what
+    odd = _crowded(stored, _beijing(now))
+    return Taken(what, odd.reason if odd else "")
+
+
+def _crowded(enterprise_id: int, today: date) -> Fault | None:
+    """The office issued more keys than may be used: it is told so, and its rows stand; what counts is judged when a key is given or bound."""
+    count = live_keys.live_of(enterprise_id, today)
+    if count <= live_keys.MOST_LIVE:
+        return None
+    prefix = session.get_one(Enterprise, enterprise_id).prefix
+    return Fault("enterprise_code", f"{prefix} has {count} live keys now; at most {live_keys.MOST_LIVE} of them can be used")
 
 
 def _day(text: str) -> date | None:
@@ -125,7 +151,8 @@ def _beijing(now: datetime) -> date:
     return now.astimezone(BEIJING).date()
 
 
-def _store(entry: Entry, report: Report, secret: str, today: date) -> Fault | None:
+def _store(entry: Entry, report: Report, secret: str) -> int | Fault:
+    """Keep the entry; the id of its enterprise."""
     enterprise = register.find(entry.enterprise)
     if enterprise is None:
         return Fault("enterprise_code", f"{entry.enterprise} is not in the register of enterprises")
@@ -133,16 +160,13 @@ def _store(entry: Entry, report: Report, secret: str, today: date) -> Fault | No
     # a key is issued to one enterprise; accounts hang on it, so it never wanders
     if known and known.enterprise_id != enterprise.id:
         return Fault("enterprise_code", f"the key is listed for {known.enterprise.prefix} already")
-    active = entry.status == "active" and (entry.expires is None or entry.expires >= today)
-    if active and live_keys.full(enterprise.id, entry.serial, today):
-        return Fault("serial", f"the enterprise has {live_keys.MOST_LIVE} live keys already")
     if known is None:
         session.add(known := EKey(serial=entry.serial, enterprise_id=enterprise.id))
         report.counts["added"] += 1
         _fill(known, entry, secret)
     else:
         report.counts["changed" if _fill(known, entry, secret) else "unchanged"] += 1
-    return None
+    return enterprise.id
 
 
 def _fill(key: EKey, entry: Entry, secret: str) -> bool:

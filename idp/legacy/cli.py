@@ -17,6 +17,7 @@ from sqlalchemy import select
 
 from idp import import_command, web
 from idp.accounts import directory
+from idp.accounts.named_operator import named_operator
 from idp.db import session
 from idp.enterprises import register
 from idp.entitlements.models import BusinessSystem
@@ -47,6 +48,7 @@ def import_(files: tuple[Path, ...], system: str, as_of: datetime, mapping_file:
 @click.option("--as-of", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Day of the dumps.")
 @import_command.strict_option
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@named_operator
 def import_all(folder: Path, as_of: datetime, strict: bool) -> None:
     """Take a whole FOLDER in at once: enterprises.csv, ekeys.csv, and legacy/SYSTEM.csv for each system; dumps that are not there are named."""
     now, secret = web.now(), web.runtime().secret

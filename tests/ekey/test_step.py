@@ -19,6 +19,8 @@ from idp.key_register.models import EKey
 from idp.oidc import keys, revocation
 from idp.oidc.keys import NewKey
 from idp.oidc.registration import DEVICE_CODE
+from idp.second_person import rules as second_person
+from idp.second_person.models import SecondPersonRequest
 from idp.sessions.models import Session
 from idp.settings import Settings
 from tests import people
@@ -26,6 +28,7 @@ from tests.command_line import idp
 from tests.conftest import SECRET
 from tests.ekey.bad_pki import AUTHORITY, NOW, Card, Issued, Pki, holder, make, proof, revocation_list, subject
 from tests.fakes import FakeClock
+from tests.officers.staff import officer
 from tests.people import NAME, NEW
 from tests.person import Person
 from tests.relying_party import ISSUER, RelyingParty, answer_of, body_of, claims_of, store_keys
@@ -402,7 +405,11 @@ def test_a_key_that_is_withdrawn_takes_what_rested_on_it(world: World, how: str)
             session.flush()
             wiring.end_dead_keys(NOW)
     if how == "command":
-        assert "sessions that rested on them: 1" in idp(world.app, "ekey", "withdraw", SERIAL, *BY).out
+        assert idp(world.app, "ekey", "withdraw", SERIAL, *BY).code == 0
+        with world.app.app_context(), transaction():
+            (number,) = session.scalars(select(SecondPersonRequest.id))
+            assert rp.userinfo(by_key["access_token"]).status_code == 200, "another officer confirms first"
+            assert second_person.confirm(number, officer("wang", "key_office").id, wiring.ACTS, NOW) is None
         assert idp(world.app, "ekey", "withdraw", SERIAL, *BY).code == 1, "once and for ever"
     assert rp.refresh(by_key["refresh_token"]).status_code == 400
     assert rp.userinfo(by_key["access_token"]).status_code == 401

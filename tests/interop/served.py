@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from demo.processes import Child, running, wait_until_up
+from tests.command_line import OPERATED
 
 ROOT = Path(__file__).parent.parent.parent
 NAME, PASSWORD = "jidian_strong", "Strong1Passw0rd"  # class 3 with a strong old password: no forced change
@@ -86,7 +87,7 @@ class Platform:
     def prepare(self) -> None:
         """Database, keys, and the sample data's people, by the commands that an operator types."""
         self.idp("init")
-        self.idp("legacy", "import-all", ROOT / "sample_data", "--as-of", "2018-07-30")
+        self.idp("legacy", "import-all", ROOT / "sample_data", "--as-of", "2018-07-30", *OPERATED)
         self.idp("legacy", "merge", "--apply")
 
     def add_client(self, client_id: str, **members: Any) -> None:

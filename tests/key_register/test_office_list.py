@@ -8,7 +8,7 @@ from sqlalchemy import select
 from idp.db import session, transaction
 from idp.enterprises.models import Enterprise
 from idp.key_register.models import EKey, EKeyLicence
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 
 HEADER = "serial,enterprise_code,holder,licences,issued,expires,status"
 FIRST = "EK1,0441987654321,某人,export import,2017-01-01,2037-01-01,active"
@@ -24,7 +24,7 @@ def ready(context: Flask) -> Flask:
 def load(app: Flask, tmp_path: Path, *rows: str, header: str = HEADER) -> Said:
     file = tmp_path / "keys.csv"
     file.write_bytes("".join(f"{line}\r\n" for line in (header, *rows)).encode())
-    return idp(app, "ekey", "import", file)
+    return idp(app, "ekey", "import", file, *OPERATED)
 
 
 def keys() -> dict[str, EKey]:

@@ -23,7 +23,7 @@ from idp.entitlements import systems
 from idp.legacy.models import LegacyRow
 from idp.settings import Settings
 from tests import people
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.conftest import DATA, SECRET
 from tests.fakes import FakeClock
 from tests.person import Person
@@ -69,7 +69,7 @@ def test_the_stated_figures_add_up() -> None:
 @pytest.mark.parametrize("system", PAGES)
 def test_every_old_password_of_the_samples_signs_in_as_its_row_says(app: Flask, clock: FakeClock, system: str) -> None:
     with app.app_context():
-        prepare(app, ("legacy", "import-all", DATA, "--as-of", "2018-07-30"))
+        prepare(app, ("legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED))
         rows = select(Enterprise.code, LegacyRow.username).join(LegacyRow).where(LegacyRow.system == system, ~LegacyRow.enabled)
         disabled = {(code, name) for code, name in session.execute(rows)}
     with (DATA / "passwords.csv").open(encoding="utf-8", newline="") as file:
@@ -157,7 +157,7 @@ ODD_OTHERS = [
 def test_every_odd_row_opens_what_its_verdict_says(app: Flask, clock: FakeClock, tmp_path: Path) -> None:
     odd = with_known_passwords(tmp_path / "odd")
     with app.app_context():
-        registers = [("enterprise", "import", odd / "enterprises.csv"), ("ekey", "import", odd / "ekeys.csv")]
+        registers = [("enterprise", "import", odd / "enterprises.csv"), ("ekey", "import", odd / "ekeys.csv", *OPERATED)]
         dumps = [("legacy", "import", "--system", system, "--as-of", "2018-07-30", odd / f"{system}.csv") for system in HASHES]
         prepare(app, *registers, *dumps)
     for name, page in ODD_EXPORT.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 from tests.conftest import DATA
 from tests.legacy.dumps import EXPORT_HEADER, registers, row, snapshot
 
@@ -57,7 +57,7 @@ def test_a_folder_that_is_not_one_of_dumps_is_refused_by_what_is_missing(office:
     for name in there:
         shutil.copy(DATA / name, tmp_path / name)
     before = snapshot()
-    said = idp(office, "legacy", "import-all", tmp_path, "--as-of", "2018-07-30")
+    said = idp(office, "legacy", "import-all", tmp_path, "--as-of", "2018-07-30", *OPERATED)
     assert said.code == 1
     assert said.err.startswith(f"{tmp_path}: not there: ")
     for name in ("enterprises.csv", "ekeys.csv", "legacy/export.csv", "legacy/textile_origin.csv"):
@@ -68,5 +68,5 @@ def test_a_folder_that_is_not_one_of_dumps_is_refused_by_what_is_missing(office:
 def test_a_dump_that_is_missing_is_named(office: Flask, tmp_path: Path) -> None:
     shutil.copytree(DATA, tmp_path / "data")
     (tmp_path / "data" / "legacy" / "dual_use.csv").unlink()
-    said = idp(office, "legacy", "import-all", tmp_path / "data", "--as-of", "2018-07-30")
+    said = idp(office, "legacy", "import-all", tmp_path / "data", "--as-of", "2018-07-30", *OPERATED)
     assert (said.code, said.lines[0]) == (0, f"{tmp_path}/data/legacy/dual_use.csv: not there; passed over")

@@ -15,7 +15,7 @@ from idp.entitlements import rules
 from idp.entitlements.rules import Right
 from idp.legacy.models import LegacyRow
 from tests import people
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 from tests.conftest import DATA
 
 ODD = DATA / "odd"
@@ -28,7 +28,7 @@ def said(office: Flask) -> dict[str, Said]:
     """Everything of the folder imported and merged: file → what the command said."""
     found = {
         "enterprises.csv": idp(office, "enterprise", "import", ODD / "enterprises.csv"),
-        "ekeys.csv": idp(office, "ekey", "import", ODD / "ekeys.csv"),
+        "ekeys.csv": idp(office, "ekey", "import", ODD / "ekeys.csv", *OPERATED),
     }
     for system in ("export", "dual_use", "mech_electrical"):
         found[f"{system}.csv"] = idp(office, "legacy", "import", "--system", system, "--as-of", "2018-07-30", ODD / f"{system}.csv")

@@ -17,7 +17,7 @@ from idp.db import session
 from idp.entitlements import rules
 from idp.legacy.models import LegacyRow, LegacyRun
 from tests import people
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.conftest import DATA, SECRET
 from tests.legacy.dumps import snapshot
 
@@ -31,7 +31,7 @@ ROWS = {
 
 @pytest.fixture
 def merged(office: Flask) -> Flask:
-    assert idp(office, "legacy", "import-all", DATA, "--as-of", "2018-07-30").code == 0
+    assert idp(office, "legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED).code == 0
     assert idp(office, "legacy", "merge", "--apply").code == 0
     return office
 
@@ -132,14 +132,14 @@ def test_disabled_rows_dead_keys_and_cancelled_enterprises_give_no_right(merged:
 @pytest.mark.store
 def test_everything_again_changes_nothing(merged: Flask) -> None:
     before = snapshot()
-    assert idp(merged, "legacy", "import-all", DATA, "--as-of", "2018-07-30").out == "0 added · 0 changed · 381 unchanged · 0 rejected\n"
+    assert idp(merged, "legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED).out == "0 added · 0 changed · 381 unchanged · 0 rejected\n"
     assert idp(merged, "legacy", "merge", "--apply").out == "0 made · 0 joined · 0 updated\n"
     assert snapshot() == before
 
 
 @pytest.mark.requirement("D19")
 def test_the_plan_says_what_will_happen_and_writes_nothing(office: Flask) -> None:
-    idp(office, "legacy", "import-all", DATA, "--as-of", "2018-07-30")
+    idp(office, "legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED)
     before = snapshot()
     assert not before["accounts"]
     assert all(record[1] is None for record in before["former_passwords"])

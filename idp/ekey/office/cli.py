@@ -1,4 +1,4 @@
-"""`idp ekey enrol | bind | replace | show`: what the key office does at the command line. Who changes something says who they are, and why (R90)."""
+"""`idp ekey import | enrol | bind | replace | withdraw | show`: the key office. Who changes something says who they are, and why (R90)."""
 
 import os
 from contextlib import AbstractContextManager
@@ -9,15 +9,16 @@ import click
 from flask import render_template
 from flask_babel import force_locale
 
-from idp import web
+from idp import import_command, web
 from idp.accounts import argon2id, initial_password
 from idp.accounts.named_operator import named_operator
 from idp.audit.origin import current
 from idp.db import session, transaction
-from idp.ekey.cli import group as group  # the commands of all three
-from idp.ekey.office import enrolment, listing, presented
+from idp.ekey.cli import group as group  # the commands of both
+from idp.ekey.office import emergency, enrolment, listing, presented
 from idp.ekey.views import step
 from idp.errors import BadInput, Refusal
+from idp.key_register import office_list
 from idp.key_register.models import EKey
 from idp.second_person.rules import Filer
 
@@ -37,6 +38,7 @@ WHY = {
     "no_activation_code": "the list has no activation code for it; give --letter",
     "key_no_account": "belongs to no account yet; enrol it first",
     "key_changed": "was replaced before",
+    "key_over": "was reported lost, withdrawn or replaced before",
     "replacement_same": "cannot take its own place",
     "replacement_unknown": "NEW is no key of the same enterprise in the key office's list",
     "replacement_dead": "NEW does not count: expired, revoked or reported",
@@ -58,6 +60,19 @@ def told(found: Any, serial: str) -> Any:
         refused = f"the certificate does not count: step {found.args.get('step')}, {found.args.get('reason')}"
         raise BadInput(refused if found.code == "certificate_refused" else WHY.get(found.code, found.code), field=serial)
     return found
+
+
+@group.command("import")
+@import_command.strict_option
+@import_command.file_argument
+@named_operator
+def import_(files: tuple[Path, ...], strict: bool) -> None:
+    """Add and update e-keys from UTF-8 FILES: serial,enterprise_code,holder,licences,issued,expires,status (active | expired | revoked).
+
+    Optional, for new keys: user_name,activation_code.
+    """
+    now, secret = web.now(), web.runtime().secret
+    import_command.run([(file, lambda path, report: office_list.import_file(path, report, secret, now)) for file in files], strict)
 
 
 @group.command("enrol")
@@ -144,6 +159,18 @@ def replace(serial: str, new: str) -> None:
         found = enrolment.replace(serial, new, "", web.runtime().hooks.key_lost, web.now(), web.today())
     told(found, serial)
     click.echo(f"{serial}: replaced by {new}")
+
+
+@group.command("withdraw")
+@click.argument("serials", nargs=-1, required=True)
+@named_operator
+def withdraw(serials: tuple[str, ...]) -> None:
+    """File, for an officer of the key office to confirm, that keys count no more, for ever: all of SERIALS or none."""
+    origin, now = current.get(), web.now()
+    with transaction():
+        filed = {serial: told(emergency.file(serial, origin.why, Filer(None, origin.operator), now), serial) for serial in dict.fromkeys(serials)}
+    for serial, number in filed.items():
+        click.echo(f"{serial}: request {number} waits for an officer")
 
 
 @group.command("show")

@@ -21,7 +21,7 @@ MAX_BODY_BYTES, MAX_CELL_CHARACTERS = 16 * 1024, 2000
 @bp.post("/api/key-register/keys")
 @web.access.protocol
 def push() -> Response:
-    """Take the row in, as the file would; `result` added, changed or unchanged. The same row again changes nothing."""
+    """Take the row in, as the file would; `result` added, changed or unchanged; `warning` if something is odd. The same row again changes nothing."""
     caller = web.runtime().hooks.own_client(SCOPE)
     if isinstance(caller, Response):
         return caller
@@ -39,7 +39,7 @@ def push() -> Response:
         return _answer(409, error="conflict", reason="pushed twice at once; push it again")
     if isinstance(result, Fault):
         return _answer(422, error="invalid_row", field=result.column, reason=result.reason)
-    return _answer(200, result=result)
+    return _answer(200, result=result.result, **({"warning": result.warning} if result.warning else {}))
 
 
 def _answer(status: int, **content: Any) -> Response:
@@ -62,6 +62,9 @@ def _cells() -> dict[str, str] | Fault:
     for column, value in sent.items():
         if not isinstance(value, str) or len(value) > MAX_CELL_CHARACTERS or "\0" in value:
             return Fault(column if column.isprintable() else "body", "not a text, as in the file")
+        # JSON can write halves of characters, which no file holds
+        if any("\ud800" <= sign <= "\udfff" for sign in column + value):
+            return Fault("body", "half a character")
     return sent
 
 

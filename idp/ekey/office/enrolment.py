@@ -13,12 +13,11 @@ from idp.accounts import directory, initial_password
 from idp.accounts.models import Account, AccountKey, FormerPassword
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.ekey import withdrawal
+from idp.ekey import binding, withdrawal
 from idp.ekey.withdrawal import OnLost
-from idp.enterprises.models import Enterprise
 from idp.errors import Refusal
 from idp.key_register import reports
-from idp.key_register.live_keys import MOST_LIVE, dead
+from idp.key_register.live_keys import dead
 from idp.key_register.models import EKey
 from idp.key_register.office_list import USER_NAME
 
@@ -73,11 +72,7 @@ def _why_not(key: EKey, today: date) -> Refusal | None:
 
 def _too_many(key: EKey, today: date, leaves: str = "") -> Refusal | None:
     """R68: whether the enterprise's accounts have all the live keys that they may have, once the key `leaves` is none any more."""
-    # held, so that two at once see each other
-    session.scalar(select(Enterprise.id).where(Enterprise.id == key.enterprise_id).with_for_update())
-    mine = (EKey.enterprise_id == key.enterprise_id, EKey.serial.not_in([key.serial, leaves]))
-    theirs = session.scalars(select(EKey).join(AccountKey, AccountKey.serial == EKey.serial).where(*mine))
-    return Refusal("too_many_keys") if sum(dead(each, today) is None for each in theirs) >= MOST_LIVE else None
+    return Refusal("too_many_keys") if binding.full(key, today, AccountKey.serial, leaves) else None
 
 
 def _name(key: EKey, typed: str) -> str | Refusal:

@@ -13,7 +13,7 @@ from idp.accounts import argon2id, initial_password
 from idp.audit import catalogue as audit
 from idp.db import transaction
 from idp.ekey import withdrawal
-from idp.ekey.office import enrolment, listing, presented
+from idp.ekey.office import emergency, enrolment, listing, presented
 from idp.ekey.views import step
 from idp.ekey.withdrawal import Follow
 from idp.enterprises import codes
@@ -24,7 +24,6 @@ from idp.second_person.rules import Filer
 
 bp = Blueprint("key_office", __name__)
 ROLE = "key_office"
-WITHDRAW = "ekey.withdraw"
 PAGE = "/officers/keys/<serial>"
 
 
@@ -168,7 +167,7 @@ def _replace(serial: str) -> str | Refusal:
 
 def _withdraw(serial: str) -> str | Refusal:
     """R90: only files it; another officer confirms."""
-    number = second_person.file(WITHDRAW, serial, {"serial": serial}, request.form.get("reason", ""), Filer(_by()), web.now())
+    number = emergency.file(serial, request.form.get("reason", ""), Filer(_by()), web.now())
     return number if isinstance(number, Refusal) else url_for("second_person.show", number=number)
 
 
@@ -186,8 +185,7 @@ ACTIONS = {
 
 def withdraw_confirmed(details: Mapping[str, Any], now: datetime) -> Refusal | None:
     """What ACTS in app.py runs once a second officer confirmed (inside a transaction)."""
-    done = withdrawal.withdraw(details["serial"], now, web.runtime().hooks.key_lost, "officer")
-    return Refusal("key_changed") if done is None else None
+    return emergency.withdraw(details, web.runtime().hooks.key_lost, now)
 
 
 @bp.get("/officers/keys/letters/<handle>")

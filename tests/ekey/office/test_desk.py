@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -74,6 +75,33 @@ def test_a_withdrawal_waits_for_another_officer(app: Flask, staff: dict[str, Fla
         report = reports.live(SERIAL)
         assert report is not None
         assert (report.word, report.how) == ("withdrawn", "officer")
+
+
+@pytest.mark.requirement("R90")
+def test_a_withdrawal_at_the_command_line_waits_for_an_officer(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    by = ("--operator", "wang", "--reason", "stolen card")
+    assert "not in the key office's list" in idp(app, "ekey", "withdraw", SERIAL, "EKNONE", *by).err
+    assert f"{SERIAL}: request 1 waits for an officer" in idp(app, "ekey", "withdraw", SERIAL, *by).out, "all or none"
+    assert "waits for confirmation already" in idp(app, "ekey", "withdraw", SERIAL, *by).err
+
+    def confirm(name: str) -> int:
+        token = token_of(staff[name].get("/officers/requests/1").text)
+        return staff[name].post("/officers/requests/1", data={"csrf_token": token, "action": "confirm"}).status_code
+
+    assert confirm("wang") == 422, "the same person"
+    with app.app_context():
+        assert reports.live(SERIAL) is None
+    assert confirm("li") == 303
+    with app.app_context():
+        assert [each.word for each in [reports.live(SERIAL)] if each] == ["withdrawn"]
+    assert "lost, withdrawn or replaced before" in idp(app, "ekey", "withdraw", SERIAL, *by).err
+
+
+def test_the_list_is_imported_by_somebody_for_a_reason(app: Flask, tmp_path: Path) -> None:
+    file = tmp_path / "keys.csv"
+    file.write_text("serial,enterprise_code,holder,licences,issued,expires,status\n")
+    assert idp(app, "ekey", "import", file).code == 2
+    assert idp(app, "ekey", "import", file, "--operator", "li", "--reason", "the week's list").code == 0
 
 
 @pytest.mark.requirement("R68")
