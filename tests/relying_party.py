@@ -76,12 +76,13 @@ class RelyingParty:
             self.sign_in(browser, account_id)
         return browser
 
-    def sign_in(self, browser: FlaskClient, account_id: int) -> None:
+    def sign_in(self, browser: FlaskClient, account_id: int, *factors: str) -> None:
+        """A session by password and these further factors."""
         from idp.accounts.models import Account
 
         with self.app.app_context(), transaction():
             epoch = session.get_one(Account, account_id).epoch
-            _, secret = lifecycle.start(account_id, epoch, {"password": self.clock.now()}, self.clock.now(), 12 * 3600)
+            _, secret = lifecycle.start(account_id, epoch, dict.fromkeys(("password", *factors), self.clock.now()), self.clock.now(), 12 * 3600)
         browser.set_cookie("session", secret, domain="127.0.0.1")
 
     # --- the protocol -------------------------------------------------------------------------------------------------------------------

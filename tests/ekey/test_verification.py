@@ -36,6 +36,8 @@ def test_made_anew_the_verdicts_are_the_same() -> None:
 def test_every_reason_has_one_public_text_and_a_card() -> None:
     assert set(VERDICTS.values()) - {""} <= set(PUBLIC)
     of_database = {"challenge", "not_bound", "serial_mismatch", "bound_to_other", "enterprise_cancelled", "too_many_keys"}
+    # what is found before a card is judged
+    of_database |= {"no_certificate", "agent_outdated"}
     assert set(PUBLIC) - set(VERDICTS.values()) == of_database | {
         "key_revoked",
         "key_expired",

@@ -216,7 +216,9 @@ def subject_type(walk: Walk, value: str) -> None:
 
 def acr(walk: Walk, value: str) -> None:
     rp = walk.client()
-    assert claims_of(rp.tokens(walk.browser(rp), acr_values=value)["id_token"])["acr"] == value
+    browser = walk.browser(rp)
+    rp.sign_in(browser, walk.person.id, *(["totp"] if value.endswith("-totp") else []))
+    assert claims_of(rp.tokens(browser, acr_values=value)["id_token"])["acr"] == value
 
 
 def id_token_alg(walk: Walk, value: str) -> None:
