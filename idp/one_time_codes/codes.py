@@ -24,7 +24,7 @@ DIGITS = 6
 LIFE = timedelta(minutes=10)
 MOST_TRIES = 5
 RESEND = timedelta(seconds=60)
-# each recipient, whatever the purpose
+# each recipient, whatever the purpose; whose contact it is proven to be has a budget of their own, which no stranger's sign-in uses up
 PER_RECIPIENT = (limits.Rule("codes.recipient.hour", 5, 3600), limits.Rule("codes.recipient.day", 10, 24 * 3600))
 
 
@@ -59,12 +59,14 @@ def send(
     *,
     secret: str,
     account_id: int | None = None,
+    proven: bool = False,
     locale: str = DEFAULT,
     deliver: bool = True,
 ) -> Sent | Wait | TooMany:
     """Put a fresh code on its way to `recipient` (E.164, or an address), whose older one of this purpose and subject dies.
 
     `purpose` (at most 32 characters) picks the words `message.code.<purpose>`; `subject` at most 80 characters. `account_id` is for the audit.
+    `proven`: a code has proven before that the recipient is this account's.
     `deliver=False`: every motion but the message, for pages that must not tell whether anybody has that contact.
     """
     addressee = _addressee(secret, channel, recipient)
@@ -72,7 +74,7 @@ def send(
     if fresh is not None and fresh.recipient == addressee and now < fresh.sent_at + RESEND:
         return Wait(fresh.sent_at + RESEND)
     for rule in PER_RECIPIENT:
-        taken = limits.take(rule, addressee, now)
+        taken = limits.take(rule, f"{account_id}:{addressee}" if proven else addressee, now)
         if not taken.allowed:
             audit.code_refused(now, account_id=account_id, purpose=purpose, reason="too_many")
             return TooMany(taken.retry_at)
@@ -153,6 +155,8 @@ def _alive(purpose: str, subject: str, addressee: str, now: datetime) -> tuple[C
 
 
 def _addressee(secret: str, channel: str, recipient: str) -> str:
+    # mailboxes are one in every case, so that no spelling has a budget of its own
+    recipient = recipient.casefold()
     return opaque_tokens.keyed_digest(secret, "code-recipient", f"{channel}:{recipient}")
 
 

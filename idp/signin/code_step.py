@@ -56,7 +56,7 @@ def send(row: SignInTransaction, channel: str, secret: str, now: datetime) -> Re
     way = _chosen(row, channel) if flow.hold(row, steps.code_needed, now) else None
     if way is None:
         return Refusal("code_channel", "channel")
-    sent = codes.send(PURPOSE, _subject(row), way.channel, way.recipient, now, secret=secret, account_id=row.account_id)
+    sent = codes.send(PURPOSE, _subject(row), way.channel, way.recipient, now, secret=secret, account_id=row.account_id, proven=way.proven)
     if not isinstance(sent, codes.TooMany):
         flow.record(row, code_channel=channel)
     return refusals.of_sending(sent, "channel", channel, now)

@@ -159,6 +159,18 @@ def test_caps_of_a_recipient_hold_for_every_subject_and_purpose(ready: Flask) ->
     assert send("t9", at=7200) == TooMany(limits.window_end(codes.PER_RECIPIENT[1], START))
 
 
+def test_strangers_do_not_use_up_the_codes_of_a_proven_contact(ready: Flask) -> None:
+    for n in range(6):
+        send(f"stranger{n}")
+    said = [type(send(f"mine{n}", purpose="ekey", account_id=7, proven=True)) for n in range(6)]
+    assert said == [Sent] * 5 + [TooMany]
+
+
+def test_every_spelling_of_a_mailbox_is_one(ready: Flask) -> None:
+    said = [type(send(f"s{n}", f"{name}@example.cn")) for n, name in enumerate(("abc", "Abc", "aBc", "abC", "ABC", "ABc"))]
+    assert said == [Sent] * 5 + [TooMany]
+
+
 def test_refused_sends_of_an_hour_do_not_use_up_the_day(ready: Flask) -> None:
     said = [type(send(f"s{n}")) for n in range(20)]
     assert said == [Sent] * 5 + [TooMany] * 15
