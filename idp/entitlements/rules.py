@@ -11,6 +11,7 @@ from idp.accounts.models import Account, AccountKey
 from idp.db import session
 from idp.entitlements.models import BusinessSystem, Entitlement
 from idp.key_register import reports
+from idp.key_register.live_keys import fault_by_list
 from idp.key_register.models import EKey, EKeyLicence, EKeyReport
 
 
@@ -27,28 +28,19 @@ class Right:
         return self.reason is None
 
 
-def key_fault(status: str, expires: date | None, today: date) -> str | None:
-    """Why a listed key gives no right today; the office's word and the date both count (D15)."""
-    if status == "revoked":
-        return "key_revoked"
-    if status == "expired" or (expires is not None and expires < today):
-        return "key_expired"
-    return None if status == "active" else "key_revoked"
-
-
 def _from_keys(account_id: int, today: date) -> dict[str, str | None]:
     """System → fault of the best key that was opened for it."""
     statement = (
-        select(EKeyLicence.system, EKey.status, EKey.expires, EKeyReport.word, EKeyReport.rights_until)
+        select(EKeyLicence.system, EKey, EKeyReport.word, EKeyReport.rights_until)
         .join(EKey, EKey.serial == EKeyLicence.serial)
         .join(AccountKey, AccountKey.serial == EKey.serial)
         .outerjoin(EKeyReport, and_(EKeyReport.serial == EKey.serial, EKeyReport.ended_at.is_(None)))
         .where(AccountKey.account_id == account_id)
     )
     found: dict[str, str | None] = {}
-    for system, status, expires, word, until in session.execute(statement):
+    for system, key, word, until in session.execute(statement):
         # R68: the platform's own word comes before the office's
-        fault = _said(account_id, word, until, today) or key_fault(status, expires, today)
+        fault = _said(account_id, word, until, today) or fault_by_list(key, today)
         found[system] = None if fault is None or found.get(system, fault) is None else fault
     return found
 

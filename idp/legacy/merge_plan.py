@@ -18,7 +18,7 @@ BEYOND_REACH = "name_beyond_reach"
 class OldUser:
     """One legacy row and what is known around it. `account_id` once merged; `key_account_id` whose key it is already; `position` the table's order.
 
-    `key_fault` as entitlements.rules.key_fault says · `by_approval` whether the system's right comes from an approval.
+    `key_fault` as key_register.live_keys.fault_by_list says of the key alone · `by_approval` whether the system's right comes from an approval.
     """
 
     id: int

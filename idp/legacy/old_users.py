@@ -9,7 +9,7 @@ from idp.accounts.models import AccountKey
 from idp.db import session
 from idp.enterprises.models import Enterprise
 from idp.entitlements.models import BusinessSystem
-from idp.entitlements.rules import key_fault
+from idp.key_register.live_keys import fault_by_list
 from idp.key_register.models import EKey
 from idp.legacy.merge_plan import OldUser
 from idp.legacy.models import LegacyRow
@@ -42,6 +42,12 @@ def _statement() -> Select[LegacyRow, Enterprise, BusinessSystem, EKey, AccountK
     )
 
 
+def _key_fault(key: EKey, today: date) -> str | None:
+    fault = fault_by_list(key, today)
+    # of the enterprise the row says so itself
+    return None if fault == "enterprise_cancelled" else fault
+
+
 def _old_user(today: date, row: LegacyRow, enterprise: Enterprise, system: BusinessSystem, key: EKey | None, owner: AccountKey | None) -> OldUser:
     return OldUser(
         id=row.id,
@@ -53,7 +59,7 @@ def _old_user(today: date, row: LegacyRow, enterprise: Enterprise, system: Busin
         prefix=enterprise.prefix,
         enterprise_active=enterprise.status == "active",
         key_serial=row.key_serial,
-        key_fault=key_fault(key.status, key.expires, today) if key else None,
+        key_fault=_key_fault(key, today) if key else None,
         key_account_id=owner.account_id if owner else None,
         mobile=row.mobile,
         email=row.email,

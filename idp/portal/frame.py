@@ -1,8 +1,10 @@
 """What every page has around it: the links of this installation, the language switch, the words of an error.
 
-Given to all templates, whoever renders them, as `site`, `assets`, `language_switch`, `error_text`, `page_words` and the filter `when`.
+Given to all templates, whoever renders them, as `site`, `assets`, `language_switch`, `error_text`, `page_words` and the filters `when`,
+`when_and_year` and `day`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from hashlib import sha256
@@ -21,6 +23,7 @@ STATIC = Path(__file__).parent.parent / "static"
 STATIC_SECONDS = 3600
 ASSETS = ("site.css", "site.js", "ekey.js", "ekey-permission.zh.svg", "ekey-permission.en.svg")
 DAY_PATTERN = {"zh": "yyyy年M月d日", "en": "d MMMM yyyy"}
+MOMENT_PATTERN = {"zh": "yyyy年M月d日 HH:mm", "en": "d MMMM yyyy HH:mm '(Beijing time)'"}
 TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}
 
 
@@ -51,8 +54,17 @@ def language_switch(lang: str) -> str:
 
 def when(moment: datetime) -> str:
     """Day and time in Beijing, in the page's language."""
+    return _in_beijing(moment, TIME_PATTERN)
+
+
+def when_and_year(moment: datetime) -> str:
+    """The same with the year, for what is kept on paper."""
+    return _in_beijing(moment, MOMENT_PATTERN)
+
+
+def _in_beijing(moment: datetime, patterns: Mapping[str, str]) -> str:
     language = "zh" if str(get_locale()).startswith("zh") else "en"
-    return str(format_datetime(moment, TIME_PATTERN[language], tzinfo=BEIJING, locale=language))
+    return str(format_datetime(moment, patterns[language], tzinfo=BEIJING, locale=language))
 
 
 def day(moment: date) -> str:
@@ -95,4 +107,5 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals["assets"] = {name: asset(name) for name in ASSETS}
     app.jinja_env.filters["when"] = when
     app.jinja_env.filters["day"] = day
+    app.jinja_env.filters["when_and_year"] = when_and_year
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS

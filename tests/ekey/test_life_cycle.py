@@ -3,7 +3,7 @@
 import random
 import re
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -214,6 +214,42 @@ def test_a_second_key_of_the_same_age_replaces_nothing(app: Flask, owner: int) -
         people.key(session.get_one(Account, owner), ["export"], "EKFFFFFFFFFFFFFF")
         binding.bind_first_use(identity("EKFFFFFFFFFFFFFF", "t", 100), owner, START, TODAY)
     assert said(app) == []
+
+
+@pytest.mark.requirement("D15")
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"issued": TODAY + timedelta(days=1)}, "key_not_yet_valid"),
+        ({"expires": TODAY - timedelta(days=1)}, "key_expired"),
+        ({"status": "revoked"}, "key_revoked"),
+    ],
+)
+def test_rights_and_proofs_ask_the_same_whether_a_listed_key_counts(app: Flask, owner: int, change: dict[str, object], reason: str) -> None:
+    with app.app_context(), transaction():
+        key = session.get_one(EKey, SERIAL)
+        for name, value in change.items():
+            setattr(key, name, value)
+        session.flush()
+        assert binding.dead(key, TODAY) == reason
+    assert rights(app, owner) == [Right("export", reason)]
+    person = Person(app)
+    person.type_password(NAME, PASSWORD)
+    assert "locked." not in person.open("/hall/licences/export").text
+
+
+@pytest.mark.requirement("R68")
+def test_a_receipt_says_the_day_of_beijing_with_its_year_and_a_lost_key_has_no_days_left(app: Flask, owner: int, clock: FakeClock) -> None:
+    person = Person(app)
+    person.type_password(NAME, PASSWORD)
+    assert "剩余" in person.open("/account/keys").text
+    # the new year has begun in Beijing
+    moment = datetime(2026, 12, 31, 20, 30, tzinfo=UTC)
+    with app.app_context(), transaction():
+        number = withdrawal.report(SERIAL, "lost", "officer", 0, FOLLOW, moment, TODAY, keep=session.scalars(select(Session.id)).one()).number
+    assert "2027年1月1日 04:30" in person.open(f"/account/keys/receipts/{number}").text
+    page = person.open("/account/keys").text
+    assert (SERIAL in page, "剩余" in page) == (True, False)
 
 
 @pytest.mark.requirement("R68")
