@@ -11,6 +11,7 @@ from typing import Any
 from idp.errors import Refusal
 
 AGAIN = "ekey_again"
+START_ANEW = "ekey_start_anew"
 EXPIRED = "ekey_expired"
 NOT_YET_VALID = "ekey_not_yet_valid"
 REVOKED = "ekey_revoked"
@@ -25,6 +26,17 @@ LOST = "ekey_lost"
 DAMAGED = "ekey_damaged"
 REPLACED = "ekey_replaced"
 TOO_MANY = "ekey_too_many"
+
+# what the agent may say, what the page's script finds out itself, and what the roads beside it come back with (R67)
+FAULTS = (
+    *("ekey_no_agent", OUTDATED, "ekey_blocked", "ekey_no_reader", "ekey_no_card", "ekey_several_cards", "ekey_pin_wrong", "ekey_pin_blocked"),
+    *("ekey_cancelled", "ekey_card_removed", "ekey_not_piv", "ekey_pcsc", "ekey_busy", "ekey_other", AGAIN, NO_CERTIFICATE, START_ANEW),
+)
+# no further try helps with these: the page says how to go on without the key, or whom to call
+HOPELESS = (
+    *(EXPIRED, "ekey_expired_on", NOT_YET_VALID, "ekey_not_yet_valid_on", REVOKED, UNKNOWN_ISSUER, UNCHECKED, UNFIT),
+    *(NOT_BOUND, LOST, DAMAGED, REPLACED, TOO_MANY, "ekey_pin_blocked"),
+)
 
 # the same with the day in it, where it is known
 DATED = {EXPIRED: "ekey_expired_on", NOT_YET_VALID: "ekey_not_yet_valid_on"}

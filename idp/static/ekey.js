@@ -17,6 +17,12 @@ const say = (code, tries) => {
   shownFault.focus();
 };
 
+// How many PINs are left, beside the words on the PIN; without a number they stay as they are.
+const sayTries = (tries) => {
+  const hint = page.querySelector(".ekey-pin");
+  if (hint && Number.isInteger(tries)) hint.textContent = hint.dataset.tries.replace("{tries}", tries);
+};
+
 const busy = (is) => {
   waiting.hidden = !is;
   for (const button of page.querySelectorAll("button.ekey-use, button.ekey-form")) button.disabled = is;
@@ -104,20 +110,23 @@ const challenge = async () => {
   const answer = await fetch(`${form.getAttribute("action")}/challenge`, { method: "POST", body: sent });
   // the sign-in is over, or further on: its own pages say so
   if (answer.redirected || answer.status === 410) return location.reload();
-  return (await answer.json().catch(() => ({}))).nonce;
+  return answer.json().catch(() => ({}));
 };
 
 const sign = async () => {
   busy(true);
   // before the person types a PIN for nothing; the server judges it again
-  if (page.dataset.agentNeeds && (await driverStatus()).error === "outdated") {
+  const status = await driverStatus();
+  if (status.error === "outdated") {
     busy(false);
     return say("outdated");
   }
-  const nonce = await challenge();
-  const token = nonce ? await ask("/v1/authenticate", { nonce }) : { error: "other" };
+  sayTries(status.pin_tries);
+  const { nonce, error } = (await challenge()) ?? {};
+  const token = nonce ? await ask("/v1/authenticate", { nonce }) : { error: error ?? "other" };
   if (token.error) {
     busy(false);
+    sayTries(token.tries);
     return say(token.error, token.tries);
   }
   field("nonce").value = nonce;
@@ -131,10 +140,10 @@ const decoded = (text) => text.replaceAll("-", "+").replaceAll("_", "/").replace
 
 const signByForm = async () => {
   busy(true);
-  const nonce = await challenge();
+  const { nonce, error } = (await challenge()) ?? {};
   if (!nonce) {
     busy(false);
-    return say("other");
+    return say(error ?? "other");
   }
   const road = Object.assign(document.createElement("form"), { method: "post", action: `${page.dataset.agent}/v1/authenticate-form` });
   for (const [name, value] of Object.entries({ nonce, state: `${page.dataset.signin}.${encoded(nonce)}` })) {

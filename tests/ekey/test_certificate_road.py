@@ -159,7 +159,7 @@ def test_revoked_and_expired_certificates_are_told(world: World) -> None:
     old = world.pki.card(subject=holder(serial=SERIAL), end=NOW.replace(year=2026, month=3, day=1))
     assert "已于 2026年3月1日 过期" in visit(world, at_the_step(world), old).text
     world.publish(world.card)
-    assert "已注销" in visit(world, at_the_step(world), world.card).text
+    assert "已吊销" in visit(world, at_the_step(world), world.card).text
     assert world.refusals() == ["expired", "revoked"]
     assert world.sessions() == []
 

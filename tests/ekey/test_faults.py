@@ -12,8 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from idp import i18n
 from idp.ekey import step, verification
 from idp.ekey.agent.cards import Code
-from idp.ekey.refusal import DATED, PUBLIC, Refused
-from idp.ekey.views.step import FAULTS
+from idp.ekey.refusal import DATED, FAULTS, PUBLIC, Refused
 from tests.ekey.bad_pki import VERDICTS
 from tests.ekey.test_step import Holder, World, token
 from tests.ekey.test_step import pki as pki
@@ -153,3 +152,41 @@ def test_what_the_driver_answers_is_said_on_the_page(asking: Callable[[str, str]
     page = asking(language, "ekey_never_heard_of")
     expect(page.locator(".ekey-fault")).to_contain_text(said("ekey_other", language))
     page.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_too_many_tries_are_said_as_such_and_lead_to_a_new_sign_in(asking: Callable[[str, str], Page]) -> None:
+    page = asking("zh-CN", "ekey_other")
+    page.unroute("**/ekey/challenge")
+    page.route("**/ekey/challenge", lambda route: route.fulfill(status=429, json={"error": "start_anew"}))
+    page.click("button.ekey-use")
+    expect(page.locator(".ekey-fault")).to_contain_text("请重新登录")
+    expect(page.locator(".ekey-fault a.button")).to_have_attribute("href", "/hall")
+    page.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_the_hint_on_the_pin_says_how_many_tries_are_left(asking: Callable[[str, str], Page]) -> None:
+    page = asking("zh-CN", "ekey_cancelled")
+    expect(page.locator(".ekey-fault")).to_contain_text("取消")
+    expect(page.locator(".ekey-pin")).to_contain_text("连续输错 7 次将锁定")
+    headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}
+    page.unroute("**/v1/authenticate")
+    page.route("**/v1/authenticate", lambda route: route.fulfill(json={"error": "cancelled", "tries": None}, headers=headers))
+    page.route("**/v1/status", lambda route: route.fulfill(json={"readers": ["x"], "pin_tries": 3, "version": "9"}, headers=headers))
+    page.click("button.ekey-use")
+    expect(page.locator(".ekey-pin")).to_contain_text("连续输错 3 次将锁定")
+    page.context.close()
+
+
+def test_one_list_of_faults_is_on_every_page_that_speaks_to_the_driver(person: Holder) -> None:
+    there = re.findall(r'<template data-fault="(\w+)">', person.open(person.at).text)
+    assert [f"ekey_{code}" for code in there] == list(FAULTS)
+    assert {*OF_THE_DRIVER, *OF_THE_SCRIPT} <= set(FAULTS)
+
+
+def test_without_the_script_the_hint_on_the_pin_names_no_number(person: Holder) -> None:
+    hint = re.findall(r'<p class="hint ekey-pin"[^>]*>([^<]*)</p>', person.text)
+    assert hint == ["PIN 码是电子钥匙的口令，不是登录密码，连续输错将锁定电子钥匙。"]

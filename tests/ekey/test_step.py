@@ -14,6 +14,7 @@ from idp.accounts.models import Account
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.ekey import binding, chain, crl, leaf, protocol, revocation_cache, withdrawal
+from idp.ekey.models import CachedCrl
 from idp.entitlements import systems
 from idp.key_register.models import EKey
 from idp.oidc import keys, revocation
@@ -198,7 +199,7 @@ def test_only_the_key_pages_speak_to_the_agent(world: World) -> None:
         ("malformed", "不能用于登录"),
         ("unknown_issuer", "不是本平台认可的机构"),
         ("expired", "已于 2026年3月1日 过期"),
-        ("revoked", "已注销"),
+        ("revoked", "已吊销"),
         ("not_bound", "尚未与用户绑定"),
     ],
 )
@@ -276,7 +277,34 @@ def test_challenges_run_out(world: World) -> None:
     for _ in range(30):
         person.challenge()
     answer = person.client.post(f"{person.at}/challenge", data={"csrf_token": person.form().fields["csrf_token"]})
-    assert answer.status_code == 429
+    assert (answer.status_code, answer.get_json()) == (429, {"error": "start_anew"})
+    told = person.open(person.at).text.split('<template data-fault="start_anew">')[1].split("</template>")[0]
+    assert "请重新登录" in told
+    assert 'href="/hall"' in told, "where this sign-in came from"
+
+
+@pytest.mark.requirement("R67")
+@pytest.mark.parametrize("demanded", [False, True])
+@pytest.mark.parametrize("word", ["lost", "damaged", "unchecked"])
+def test_what_no_further_try_mends_says_how_to_go_on(world: World, word: str, *, demanded: bool) -> None:
+    first, person = Holder(world.app), Holder(world.app)
+    first.open("/loginCorp.html")
+    first.type_name()
+    first.use(world.card)
+    person.open("/loginCorp.html")
+    if demanded:
+        person.wants(world.client(), claims=f'{{"id_token":{{"acr":{{"essential":true,"value":"{EKEY}"}}}}}}')
+    person.type_name()
+    with world.app.app_context(), transaction():
+        if word == "unchecked":
+            session.query(CachedCrl).delete()
+        else:
+            withdrawal.report(SERIAL, word, "officer", 15, withdrawal.Follow(revocation.on_key_lost, lambda _row, _now: None), NOW, NOW.date())
+    person.use(world.card)
+    said = person.text.split("<main")[1]
+    assert ("请点击【跳过】" in said) != demanded
+    assert ("请联系发放机构，或拨打服务热线 12335" in said) == demanded
+    assert "请使用用户名和密码登录" not in said
 
 
 # --- step-up --------------------------------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def test_a_good_certificate_signs_in(named: Place) -> None:
     ("card", "reason", "text"),
     [
         ("", "no_certificate", "浏览器没有出示证书"),
-        ("revoked", "revoked", "已注销"),
+        ("revoked", "revoked", "已吊销"),
         # nginx itself refuses this one; the platform says why
         ("expired", "expired", "过期，请办理更新"),
         ("stranger", "path", "不是本平台认可的机构"),

@@ -244,7 +244,7 @@ def _refused(platform: Flask, clock: FakeClock, somebody: Somebody, *systems: st
 
 @pytest.mark.requirement("D15")
 @pytest.mark.parametrize(
-    ("status", "says"), [("expired", "电子钥匙已过期，请办理更新"), ("revoked", "电子钥匙已注销，请联系发放机构"), ("active", "未开通此业务")]
+    ("status", "says"), [("expired", "电子钥匙已过期，请办理更新"), ("revoked", "电子钥匙已吊销，请联系发放机构"), ("active", "未开通此业务")]
 )
 def test_the_page_says_what_is_wrong_with_the_key(platform: Flask, clock: FakeClock, beijing: Somebody, status: str, says: str) -> None:
     with platform.app_context(), transaction():

@@ -87,7 +87,7 @@ def test_module_of_others_is_not_found(app: Flask, browser: FlaskClient, system:
     [
         ({"key_status": "expired"}, "电子钥匙已过期，请办理更新"),
         ({"expires": (START - timedelta(days=1)).date()}, "电子钥匙已过期，请办理更新"),
-        ({"key_status": "revoked"}, "电子钥匙已注销，请联系发放机构"),
+        ({"key_status": "revoked"}, "电子钥匙已吊销，请联系发放机构"),
     ],
 )
 def test_dead_key_locks_its_modules_and_says_why(app: Flask, browser: FlaskClient, key: dict[str, object], words: str) -> None:

@@ -8,7 +8,7 @@ from idp import web
 from idp.db import transaction
 from idp.ekey import certificate_road, chain, challenges, step, verification
 from idp.ekey.leaf import Identity
-from idp.ekey.refusal import Refused
+from idp.ekey.refusal import FAULTS, HOPELESS, START_ANEW, Refused
 from idp.ekey.revocation_cache import Stored
 from idp.ekey.verification import Rules
 from idp.ekey.views import bp
@@ -17,13 +17,13 @@ from idp.signin import browser
 from idp.signin.models import SignInTransaction
 from idp.signin.views import hub
 
-# what the agent may say, and what the page's script finds out itself: each has a text of its own (R67)
-FAULTS = (
-    *("ekey_no_agent", "ekey_blocked", "ekey_no_reader", "ekey_no_card", "ekey_several_cards", "ekey_pin_wrong", "ekey_pin_blocked"),
-    *("ekey_cancelled", "ekey_card_removed", "ekey_not_piv", "ekey_pcsc", "ekey_busy", "ekey_other"),
-    *("ekey_again", "ekey_no_certificate"),
-)
 MOST_TRIES = 15  # a PIN's counter on a PIV card (SP 800-73-4)
+
+
+@bp.app_context_processor
+def _faults() -> dict[str, tuple[str, ...]]:
+    """The one list of faults, for every page that may say them."""
+    return {"ekey_faults": FAULTS, "ekey_hopeless": HOPELESS}
 
 
 def page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
@@ -69,7 +69,7 @@ def challenge(row: SignInTransaction) -> Any:
     """A fresh challenge, asked for by the page's script when the person presses the button."""
     with transaction():
         nonce = step.challenge(row, web.now(), web.runtime().settings.ekey_challenge_seconds)
-    return {"nonce": nonce} if nonce is not None else ({"error": "too_many"}, 429)
+    return {"nonce": nonce} if nonce is not None else ({"error": START_ANEW.removeprefix("ekey_")}, 429)
 
 
 @bp.post("/signin/<transaction_id>/ekey")
@@ -109,7 +109,7 @@ def _to_certificate(row: SignInTransaction) -> Any:
     with transaction():
         asked = certificate_road.begin(row, web.now(), settings.ekey_challenge_seconds)
     if asked is None:
-        return page(row, [Refusal("ekey_other")], 429)
+        return page(row, [Refusal(START_ANEW)], 429)
     return redirect(f"{settings.ekey_mtls_base_url}/ekey/certificate/{row.id}?challenge={asked}", 303)
 
 
