@@ -18,6 +18,7 @@ from idp.ekey import notices as ekey_notices
 from idp.ekey import views as ekey_views
 from idp.ekey.office import emergency, presented
 from idp.ekey.office import endpoints as key_register_endpoints
+from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
@@ -71,8 +72,8 @@ STEPS = (
 
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.
 ACTS: dict[str, Act] = {
-    presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE])),
-    emergency.KIND: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE])),
+    presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
+    emergency.KIND: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
 }
 
 # The officers' pages in their order; a link without roles is every officer's. The words: officers.nav.<label>, officers.text.<label>.

@@ -14,6 +14,13 @@ MAX_CANDIDATES = 4
 # U+2010–U+2015 dashes, minus, small and full-width hyphens, katakana long mark typed by Chinese input methods
 DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－ー"), "-")
 CODE_FORM = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})\s*-(.+)$", re.IGNORECASE | re.DOTALL)
+BARE_CODE = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})\s*-\s*$", re.IGNORECASE)
+
+
+def local(name: str) -> str:
+    """The part of a name that the enterprise's code is not."""
+    found = CODE_FORM.match(name)
+    return found[2].strip() if found else "" if BARE_CODE.match(name) else name
 
 
 def normalise(typed: str) -> str:

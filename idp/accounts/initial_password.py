@@ -97,6 +97,12 @@ def announce_letter(account: Account, serial: str, officer_id: int, now: datetim
     return handle
 
 
+def announced(handle: str, officer_id: int, now: datetime) -> str | None:
+    """The key of the letter that this officer may still fetch; None if there is none. Reads only."""
+    mine = (InitialPassword.letter_for == officer_id, InitialPassword.letter_until > now)
+    return session.scalar(select(InitialPassword.serial).where(InitialPassword.letter_digest == opaque_tokens.digest(handle), *mine))
+
+
 def fetch_letter(handle: str, officer_id: int, password_hash: str, until: datetime, now: datetime) -> InitialPassword | None:
     """The announced letter, whose password this hash is from now on; None if it was fetched before, is too old or is somebody else's.
 

@@ -170,7 +170,7 @@ class KnownDevice(Base):
 
 
 class AccountRole(Base):
-    """A role of an officer (R90), for one region of `offices.csv` or, with "", for all. `granted_by`: the operator at the command line."""
+    """A role of an officer (R90), for enterprises whose region begins with `region`: with "" all. `granted_by`: the operator at the command line."""
 
     __tablename__ = "account_roles"
 

@@ -1,5 +1,6 @@
 """Roles of officers (R90): who holds what, and what may never meet in one person. Writes run inside a transaction."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import delete, exists, func, select
@@ -14,12 +15,24 @@ ROLES = ("key_office", "mech_office", "service_desk", "security_officer", "audit
 # R90: these two and the operators at the command line are never one person
 APART = frozenset(["security_officer", "auditor"])
 OFFICER_CLASS = 0
+EVERYWHERE = frozenset([""])
 
 
 def held(account_id: int) -> frozenset[str]:
     """The roles of an account that may be signed in, whatever the region."""
     mine = select(AccountRole.role).join(Account, Account.id == AccountRole.account_id)
     return frozenset(session.scalars(mine.where(AccountRole.account_id == account_id, Account.status == "active")))
+
+
+def regions(account_id: int, wanted: Collection[str]) -> frozenset[str]:
+    """Where an account that may be signed in holds one of these roles: beginnings of codes of regions, "" = everywhere."""
+    mine = select(AccountRole.region).join(Account, Account.id == AccountRole.account_id)
+    return frozenset(session.scalars(mine.where(AccountRole.account_id == account_id, AccountRole.role.in_(wanted), Account.status == "active")))
+
+
+def covers(held_in: Collection[str], region: str) -> bool:
+    """Whether an enterprise of this region is theirs who hold a role there."""
+    return any(region.startswith(each) for each in held_in)
 
 
 def officer(name: str) -> Account | None:

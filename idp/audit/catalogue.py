@@ -1,7 +1,7 @@
 """The catalogue of audit events: one typed function each, keyword-only ids, no secret and no personal data.
 
 Each function adds its row to the caller's transaction. `reason` is a stable code, never a sentence;
-`why` is what an operator gave as `--reason` at the command line.
+`why` is what an operator gave as `--reason` at the command line, or an officer on the page.
 """
 
 from datetime import datetime
@@ -57,6 +57,11 @@ def contacts_given(now: datetime, *, account_id: int, kinds: list[str]) -> None:
 def totp_switched_on(now: datetime, *, account_id: int) -> None:
     """An authenticator app was confirmed; from now on sign-ins ask for its code."""
     write("account.totp.on", now, account_id=account_id)
+
+
+def totp_begun_elsewhere(now: datetime, *, account_id: int) -> None:
+    """An enrolment link was opened in another browser than before; the secret that was shown there is void."""
+    write("account.totp.begun_elsewhere", now, account_id=account_id)
 
 
 def totp_switched_off(now: datetime, *, account_id: int) -> None:

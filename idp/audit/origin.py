@@ -1,12 +1,14 @@
 """Where a change comes from: the request or the command, known to every event without being passed through the rules."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Origin:
-    """The request (its number, a keyed digest of the address) or the operator at the command line, and why they run the command."""
+    """The request (its number, a keyed digest of the address) or the operator at the command line, and why they, or an officer, do it."""
 
     request_id: str = ""
     network: str = ""
@@ -16,3 +18,13 @@ class Origin:
 
 NOWHERE = Origin()
 current: ContextVar[Origin] = ContextVar("origin", default=NOWHERE)
+
+
+@contextmanager
+def because(why: str) -> Iterator[None]:
+    """Every event that is written in here carries this reason."""
+    before = current.set(replace(current.get(), why=why.strip()))
+    try:
+        yield
+    finally:
+        current.reset(before)

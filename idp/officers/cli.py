@@ -17,6 +17,10 @@ from idp.officers.enrolment import NewOfficer
 
 group = AppGroup("officer", help="Officers: their roles, and the one-time links by which they enrol.")
 MAX_NAME_CHARACTERS = 100
+# GB/T 2260
+REGION_DIGITS = (2, 4, 6)
+PROVINCE_RANGES = ((11, 15), (21, 23), (31, 37), (41, 46), (50, 54), (61, 65), (71, 71), (81, 82))
+PROVINCES = frozenset(str(code) for first, last in PROVINCE_RANGES for code in range(first, last + 1))
 REFUSED = {
     "name_taken": ("NAME", "is the name of an enterprise's user; an officer needs one of their own"),
     "roles_apart": ("--role", "a security officer and an auditor are never one person"),
@@ -27,7 +31,7 @@ REFUSED = {
 @group.command("add")
 @click.argument("name")
 @click.option("--role", required=True, type=click.Choice(roles.ROLES), help="Add another by running the command again.")
-@click.option("--region", default="", help="Code of a region (offices.csv); default: everywhere.")
+@click.option("--region", default="", help="Only for enterprises of this region, such as 440000 or 4403; default: everywhere.")
 @click.option("--display-name", required=True, help="The name that others see.")
 @click.option("--mobile", default="", help="Mobile number; the officer proves it later.")
 @click.option("--email", default="", help="Mail address; the officer proves it later.")
@@ -61,8 +65,11 @@ def _spelled(name: str) -> str:
 
 
 def _region(region: str) -> str:
-    if region and not (region.isascii() and region.isdigit() and len(region) == len("440000")):
-        raise BadInput("must be six digits", field="--region")
+    """As enterprises' regions begin: 440000 is the whole of 44. BadInput for what is no region, for its officer would see nothing."""
+    if region and not (region.isascii() and region.isdigit() and len(region) in REGION_DIGITS and region[:2] in PROVINCES):
+        raise BadInput("is no region: the code of a province, city or county, such as 440000, 4403 or 44", field="--region")
+    while region.endswith("00"):
+        region = region.removesuffix("00")
     return region
 
 

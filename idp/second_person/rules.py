@@ -3,13 +3,15 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from idp.accounts import roles
 from idp.audit import catalogue as audit
+from idp.audit.origin import because
 from idp.db import session, spend_once
 from idp.errors import Refusal
 from idp.second_person.models import SecondPersonRequest
@@ -23,11 +25,13 @@ MOST_SHOWN = 100
 class Act:
     """What a kind of request does: `run(details, now)` in the transaction of the confirmation, and the roles that may confirm it.
 
-    `run` returns why it can not be done any more; it has written nothing then.
+    `run` returns why it can not be done any more; it has written nothing then. `region(details)`: of the enterprise that it is about; officers
+    of other regions have no part in it.
     """
 
     run: Callable[[Mapping[str, Any], datetime], Refusal | None]
     roles: frozenset[str]
+    region: Callable[[Mapping[str, Any]], str] | None = None
 
 
 Acts = Mapping[str, Act]
@@ -77,7 +81,8 @@ def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
     # of two confirmations at once one runs the act
     if not _close(row, "confirmed", by, now):
         return Refusal("request_over")
-    failed = acts[row.kind].run(row.details, now)
+    with because(row.reason):
+        failed = acts[row.kind].run(row.details, now)
     if failed is None:
         audit.request_confirmed(now, account_id=by, request=row.id, kind=row.kind)
         return None
@@ -90,11 +95,21 @@ def _why_not(row: SecondPersonRequest, by: int, acts: Acts) -> Refusal | None:
     """R90: never the one who filed it, both with a role as it is now."""
     if by in (row.filed_by, _officer_at_the_command_line(row)):
         return Refusal("request_own")
-    act = acts.get(row.kind)
-    if act is None or not roles.held(by) & act.roles:
+    if not may_decide(row, by, acts):
         return Refusal("request_role")
     gone = row.filed_by is not None and not roles.held(row.filed_by)
     return Refusal("request_filer_gone") if gone else None
+
+
+def may_decide(row: SecondPersonRequest, by: int, acts: Acts) -> bool:
+    """Whether this officer holds a role for it now, in the region of its enterprise."""
+    act = acts.get(row.kind)
+    return act is not None and _covers(act, roles.regions(by, act.roles), row)
+
+
+def _covers(act: Act, held_in: Collection[str], row: SecondPersonRequest) -> bool:
+    everywhere = "" in held_in or (act.region is None and bool(held_in))
+    return everywhere or (act.region is not None and roles.covers(held_in, act.region(row.details)))
 
 
 def _officer_at_the_command_line(row: SecondPersonRequest) -> int | None:
@@ -111,7 +126,7 @@ def refuse(number: int, by: int, reason: str, acts: Acts, now: datetime) -> Refu
     row = _open(number, now)
     if row is None:
         return Refusal("request_over")
-    if row.filed_by != by and not (row.kind in acts and roles.held(by) & acts[row.kind].roles):
+    if row.filed_by != by and not may_decide(row, by, acts):
         return Refusal("request_role")
     if not _close(row, "refused", by, now, reason.strip()):
         return Refusal("request_over")
@@ -147,17 +162,27 @@ def _sees(by: int, held: Collection[str], acts: Acts) -> Any:
     return or_(SecondPersonRequest.kind.in_(kinds), SecondPersonRequest.filed_by == by)
 
 
+def _theirs(by: int, held: Collection[str], acts: Acts) -> Callable[[SecondPersonRequest], bool]:
+    """Of those, what is of the officer's regions."""
+    held_in = {kind: roles.regions(by, act.roles) for kind, act in acts.items()}
+    return lambda row: "auditor" in held or row.filed_by == by or (row.kind in acts and _covers(acts[row.kind], held_in[row.kind], row))
+
+
 def listing(by: int, held: Collection[str], acts: Acts, *, opened: bool) -> Sequence[SecondPersonRequest]:
     """The open requests, the oldest first, or the decided ones, the newest first; at most MOST_SHOWN."""
     which = select(SecondPersonRequest).where(_sees(by, held, acts))
     if opened:
-        return session.scalars(which.where(SecondPersonRequest.state == "open").order_by(SecondPersonRequest.id).limit(MOST_SHOWN)).all()
-    return session.scalars(which.where(SecondPersonRequest.state != "open").order_by(SecondPersonRequest.id.desc()).limit(MOST_SHOWN)).all()
+        which = which.where(SecondPersonRequest.state == "open").order_by(SecondPersonRequest.id)
+    else:
+        which = which.where(SecondPersonRequest.state != "open").order_by(SecondPersonRequest.id.desc())
+    rows = session.scalars(which.execution_options(yield_per=MOST_SHOWN))
+    return list(islice(filter(_theirs(by, held, acts), rows), MOST_SHOWN))
 
 
 def find(number: int, by: int, held: Collection[str], acts: Acts) -> SecondPersonRequest | None:
     """One of those that this officer may see."""
-    return session.scalar(select(SecondPersonRequest).where(SecondPersonRequest.id == number, _sees(by, held, acts)))
+    row = session.scalar(select(SecondPersonRequest).where(SecondPersonRequest.id == number, _sees(by, held, acts)))
+    return row if row is not None and _theirs(by, held, acts)(row) else None
 
 
 def count_waiting(by: int, held: Collection[str], acts: Acts, now: datetime) -> int:
@@ -165,4 +190,5 @@ def count_waiting(by: int, held: Collection[str], acts: Acts, now: datetime) -> 
     kinds = [kind for kind, act in acts.items() if act.roles & set(held)]
     others = or_(SecondPersonRequest.filed_by.is_(None), SecondPersonRequest.filed_by != by)
     still = (SecondPersonRequest.state == "open", SecondPersonRequest.expires_at > now, others)
-    return session.scalar(select(func.count()).where(SecondPersonRequest.kind.in_(kinds), *still)) or 0
+    rows = session.scalars(select(SecondPersonRequest).where(SecondPersonRequest.kind.in_(kinds), *still))
+    return sum(map(_theirs(by, (), acts), rows))

@@ -40,7 +40,7 @@ class Shown:
 
 def _shown(row: SecondPersonRequest) -> Shown:
     mine, acts = row.filed_by == web.signed_in().account_id, web.runtime().hooks.acts
-    can = row.kind in acts and bool(acts[row.kind].roles & web.officer_roles())
+    can = rules.may_decide(row, web.signed_in().account_id, acts)
     is_open = row.state == "open" and web.now() < row.expires_at
     decided_by = _name(row.decided_by) if row.decided_by is not None else ""
     return Shown(

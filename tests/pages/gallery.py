@@ -22,8 +22,8 @@ from tests.portal import people
 LONG = "新疆维吾尔自治区乌鲁木齐示例进出口国际贸易集团股份有限公司（外商独资）"
 OWN_WORDS = {"policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.example/tos"}
 LOGO = "/static/icons/export.svg"
-TRANSACTION = Thing(id="t" * 43, client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
-PLAIN = Thing(id="t" * 43, client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
+TRANSACTION = Thing(id="t" * 43, return_to="/hall", client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
+PLAIN = Thing(id="t" * 43, return_to="/hall", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
 CHOICES = [Thing(value=1, last4="57C9", enterprise=LONG), Thing(value=2, last4="", enterprise=LONG)]
 CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
 CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
@@ -79,7 +79,12 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "proof": ("signin/proof", {"transaction": PLAIN, "ways": [TO_MOBILE, TO_MAIL], "errors": [], "may_defer": True, "deferral_days": 7}),
     "proof-wrong": (
         "signin/proof",
-        {"transaction": TRANSACTION, "ways": [PROVEN, TO_MAIL], "errors": [Refusal("code_wrong", "email_code")], "mail_only": True},
+        {
+            "transaction": TRANSACTION,
+            "ways": [PROVEN, TO_MAIL],
+            "errors": [Refusal("code_wrong", "email_code", {"channel": "email"})],
+            "mail_only": True,
+        },
     ),
     "choose": ("signin/choose", {"transaction": TRANSACTION, "choices": CHOICES, "errors": []}),
     "choose-wrong": ("signin/choose", {"transaction": PLAIN, "choices": CHOICES, "errors": [Refusal("choice_missing", "choice")]}),
@@ -155,14 +160,18 @@ KEY = Thing(
     licences=[Thing(system="export"), Thing(system="textile_origin")],
     activation_digest="d",
 )
-NEW_KEY = Thing(key=KEY, fault=None, report=None, account=None, bindings=[], initial=None, events=[])
+LICENCES = [("出口许可证", "Export licences"), ("纺织品产地证", "Textile certificates of origin")]
+NEW_KEY = Thing(key=KEY, fault=None, report=None, account=None, bindings=[], initial=None, events=[], licences=LICENCES)
 GIVEN = Thing(activation_digest=None, expires_at=START)
 KNOWN = Thing(canonical_name=people.NAME)
-EVENTS = [Thing(at=START, event="ekey.enrolled")]
+EVENTS = [Thing(at=START, event="ekey.enrolled", operator="", detail={"why": "已核对证件"})]
+EVENTS.append(Thing(at=START, event="ekey.acted", operator="zhang", detail={"act": "replace", "why": "换新"}))
+EVENTS.append(Thing(at=START, event="ekey.reported", operator="", detail={"word": "damaged"}))
 DAMAGED = Thing(word="damaged", at=START, number="20260302-ABCD2345")
-KNOWN_KEY = Thing(key=KEY, fault=None, report=None, account=KNOWN, bindings=[Thing(not_after=START)], initial=GIVEN, events=EVENTS)
+KNOWN_KEY = Thing(key=KEY, fault=None, report=None, account=KNOWN, bindings=[Thing(not_after=START)], initial=GIVEN, events=EVENTS, licences=LICENCES)
 BROKEN_KEY = Thing(**{**vars(KNOWN_KEY), "fault": "key_damaged", "report": DAMAGED})
 KEY_PAGE = {"seen": "s", "username": f"{people.NAME}", "reason": "", "replacement": "", "replace_reason": "", "certificate_reason": ""}
+KEY_PAGE |= {"enrol_reason": "", "letter_reason": "", "existing": True}
 REQUEST = Thing(
     number=7,
     kind="ekey.bind",
@@ -192,6 +201,7 @@ OFFICERS: dict[str, tuple[str, dict[str, Any]]] = {
         "ekey/office/key",
         {**KEY_PAGE, "shown": BROKEN_KEY, "awaits": False, "errors": [Refusal("reason_missing", "replace_reason")]},
     ),
+    "officer-letter-ready": ("ekey/office/letter_ready", {"serial": KEY.serial, "handle": "h"}),
     "officer-letter-gone": ("ekey/office/letter_gone", {}),
     "officer-requests": ("second_person/requests", {"waiting": [REQUEST], "decided": [REFUSED]}),
     "officer-requests-none": ("second_person/requests", {"waiting": [], "decided": []}),

@@ -77,9 +77,14 @@ def _too_many(key: EKey, today: date, leaves: str = "") -> Refusal | None:
 
 def _name(key: EKey, typed: str) -> str | Refusal:
     """D20: `<code or USCC>-<local>`; the list's own name as it stands."""
-    name = directory.normalise(typed)
-    if not name:
-        return key.user_name if key.user_name and not typed.strip() else Refusal("username_missing", "username")
+    listed, name = directory.normalise(key.user_name), directory.normalise(typed)
+    if not name and (typed.strip() or not listed):
+        return Refusal("username_missing", "username")
+    name = name or listed
+    if not USER_NAME.fullmatch(directory.local(name)):
+        return Refusal("name_unfit", "username")
+    if name == listed:
+        return key.user_name
     prefixed = directory.CODE_FORM.match(name)
     if prefixed and prefixed[1] not in (key.enterprise.code, key.enterprise.uscc):
         return Refusal("name_foreign", "username")
@@ -177,6 +182,11 @@ def announce_letter(serial: str, officer_id: int, now: datetime) -> str | Refusa
         return Refusal("no_letter")
     audit.letter_announced(now, account_id=account.id, serial=serial, by=str(officer_id))
     return initial_password.announce_letter(account, serial, officer_id, now)
+
+
+def announced(handle: str, officer_id: int, now: datetime) -> str | None:
+    """The key whose letter this officer may fetch under the handle. Reads only."""
+    return initial_password.announced(handle, officer_id, now)
 
 
 def fetch_letter(handle: str, officer_id: int, password_hash: str, days: int, now: datetime) -> str | None:

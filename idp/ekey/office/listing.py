@@ -1,5 +1,6 @@
 """What the key office sees: keys found by serial, code, USCC or name; one key with all that is known of it; what stands in its letter."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from idp import web
-from idp.accounts import directory, initial_password
+from idp.accounts import directory, initial_password, roles
 from idp.accounts.models import Account, AccountKey, AccountName, InitialPassword
 from idp.adapters import BEIJING
 from idp.audit.models import AuditEvent
@@ -15,17 +16,26 @@ from idp.db import dumps, session
 from idp.ekey.models import EKeyBinding
 from idp.enterprises import codes
 from idp.enterprises.models import Enterprise
+from idp.entitlements.models import BusinessSystem
 from idp.key_register import reports
 from idp.key_register.live_keys import dead
 from idp.key_register.models import EKey, EKeyReport
 
 MOST_FOUND, MOST_EVENTS = 50, 30
 MAX_SOUGHT_CHARACTERS = 160
+# events that have words on the page: keys.event.<event>
+TOLD = (
+    *("ekey.bound", "ekey.reported", "ekey.repaired", "ekey.enrolled", "ekey.acted", "ekey.lost"),
+    *("account.initial_password.made", "account.letter.announced", "register.row_taken"),
+)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One key: the list's row, why it does not count (None = it does), the platform's word, its account, certificates and events."""
+    """One key: the list's row, why it does not count (None = it does), the platform's word, its account, certificates and events.
+
+    `licences`: the names of the systems that it was opened for, in Chinese and English; what is no system here by its code.
+    """
 
     key: EKey
     fault: str | None
@@ -34,6 +44,7 @@ class Shown:
     bindings: list[EKeyBinding]
     initial: InitialPassword | None
     events: list[AuditEvent]
+    licences: list[tuple[str, str]]
 
     @property
     def state(self) -> str:
@@ -44,8 +55,8 @@ class Shown:
         return f"{self.key.status}|{self.key.expires}|{report}|{account}|{bound}"
 
 
-def find(sought: str) -> list[EKey]:
-    """Keys by serial, enterprise code, USCC or the name of a user or an enterprise; at most MOST_FOUND."""
+def find(sought: str, regions: Collection[str]) -> list[EKey]:
+    """Keys of these regions by serial, enterprise code, USCC or the name of a user or an enterprise; at most MOST_FOUND."""
     typed = " ".join(sought.split())
     if not typed or len(typed) > MAX_SOUGHT_CHARACTERS:
         return []
@@ -58,25 +69,40 @@ def find(sought: str) -> list[EKey]:
         Enterprise.name == typed,
         EKey.serial.in_(named.where(AccountName.name_key == directory.name_key(typed))),
     )
-    rows = select(EKey).join(Enterprise, Enterprise.id == EKey.enterprise_id).where(match)
+    rows = (
+        select(EKey)
+        .join(Enterprise, Enterprise.id == EKey.enterprise_id)
+        .where(match, or_(*(Enterprise.region.startswith(each) for each in regions)))
+    )
     return list(session.scalars(rows.order_by(EKey.serial).limit(MOST_FOUND)))
 
 
-def look(serial: str, today: date) -> Shown | None:
-    """One key of the list."""
+def look(serial: str, today: date, regions: Collection[str] = roles.EVERYWHERE) -> Shown | None:
+    """One key of the list, if it is of these regions."""
     key = session.get(EKey, serial)
-    if key is None:
+    if key is None or not roles.covers(regions, key.enterprise.region):
         return None
     row = session.get(AccountKey, serial)
     account = session.get(Account, row.account_id) if row is not None else None
     bindings = list(session.scalars(select(EKeyBinding).where(EKeyBinding.serial == serial).order_by(EKeyBinding.id)))
     initial = session.get(InitialPassword, account.id) if account is not None else None
-    return Shown(key, dead(key, today), reports.live(serial), account, bindings, initial, _events(serial))
+    return Shown(key, dead(key, today), reports.live(serial), account, bindings, initial, _events(serial), _licences(key))
+
+
+def region(details: Mapping[str, Any]) -> str:
+    """Where the enterprise is whose key (`serial`) a request is about."""
+    return session.get_one(EKey, details["serial"]).enterprise.region
+
+
+def _licences(key: EKey) -> list[tuple[str, str]]:
+    codes = [licence.system for licence in key.licences]
+    known = {system.code: (system.name, system.name_en) for system in session.scalars(select(BusinessSystem).where(BusinessSystem.code.in_(codes)))}
+    return [known.get(code, (code, code)) for code in codes]
 
 
 def _events(serial: str) -> list[AuditEvent]:
     about = AuditEvent.detail["serial"].as_string() == serial
-    return list(session.scalars(select(AuditEvent).where(about).order_by(AuditEvent.id.desc()).limit(MOST_EVENTS)))
+    return list(session.scalars(select(AuditEvent).where(about, AuditEvent.event.in_(TOLD)).order_by(AuditEvent.id.desc()).limit(MOST_EVENTS)))
 
 
 def lines(serial: str, today: date) -> list[tuple[str, str]]:

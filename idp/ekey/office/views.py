@@ -1,6 +1,6 @@
 """/officers/keys: the key office finds a key, sees what is known of it and acts; every act names the state that the officer saw."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -9,8 +9,9 @@ from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask_babel import force_locale
 
 from idp import opaque_tokens, web
-from idp.accounts import argon2id, initial_password
+from idp.accounts import argon2id, initial_password, roles
 from idp.audit import catalogue as audit
+from idp.audit.origin import because
 from idp.db import transaction
 from idp.ekey import withdrawal
 from idp.ekey.office import emergency, enrolment, listing, presented
@@ -32,16 +33,25 @@ PAGE = "/officers/keys/<serial>"
 def search() -> str:
     """Keys by serial, code, USCC or name."""
     sought = request.args.get("q", "")
-    return render_template("ekey/office/keys.html", sought=sought[: listing.MAX_SOUGHT_CHARACTERS], keys=listing.find(sought), errors=[])
+    return render_template("ekey/office/keys.html", sought=sought[: listing.MAX_SOUGHT_CHARACTERS], keys=listing.find(sought, _regions()), errors=[])
 
 
 def _page(serial: str, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
-    shown = listing.look(serial, web.today()) or abort(404)
+    shown = _look(serial)
     waits = shown.account is not None and enrolment.awaits_first_signin(shown.account)
-    name = request.form.get("username", shown.key.user_name or f"{shown.key.enterprise.prefix}-")
-    typed = {field: request.form.get(field, "") for field in ("reason", "replacement", "replace_reason", "certificate_reason")}
-    values = {"shown": shown, "seen": _mark(shown), "awaits": waits, "username": name, **typed}
+    name = request.form.get("username", shown.key.user_name)
+    typed = {field: request.form.get(field, "") for field in ("replacement", "certificate_reason", *(field for _, field in ACTIONS.values()))}
+    values = {"shown": shown, "seen": _mark(shown), "awaits": waits, "username": name, "existing": "existing" in request.form, **typed}
     return render_template("ekey/office/key.html", **values, errors=errors), status
+
+
+def _regions() -> frozenset[str]:
+    """R90: an officer of a region sees and does nothing elsewhere."""
+    return roles.regions(_by(), [ROLE])
+
+
+def _look(serial: str) -> listing.Shown:
+    return listing.look(serial, web.today(), _regions()) or abort(404)
 
 
 def _mark(shown: listing.Shown) -> str:
@@ -58,12 +68,12 @@ def show(serial: str) -> tuple[str, int]:
 @bp.post(PAGE)
 @web.access.officer(ROLE)
 def act(serial: str) -> Any:
-    """Do one thing to the key, if nothing has changed since the officer saw it."""
-    done = ACTIONS.get(request.form.get("action", ""))
-    if done is None:
-        abort(404)
-    with transaction():
-        found = _changed(serial) or done(serial)
+    """Do one thing to the key, for a reason, if nothing has changed since the officer saw it."""
+    done, field = ACTIONS.get(request.form.get("action", "")) or abort(404)
+    reason = request.form.get(field, "")
+    with transaction(), because(reason):
+        fault = _changed(serial) or second_person.reason_fault(reason)
+        found = _at(field, fault) if fault is not None else done(serial)
     return _answer(serial, found)
 
 
@@ -71,8 +81,7 @@ def _changed(serial: str) -> Refusal | None:
     # held, in one order, so that of two officers at once the second finds what the first one did
     for each in sorted({serial, _replacement()}):
         enrolment.held(each)
-    shown = listing.look(serial, web.today()) or abort(404)
-    same = opaque_tokens.same(_mark(shown), request.form.get("seen", ""))
+    same = opaque_tokens.same(_mark(_look(serial)), request.form.get("seen", ""))
     return None if same else Refusal("key_changed")
 
 
@@ -140,9 +149,6 @@ def _letter(serial: str) -> str | Refusal:
 
 
 def _lost(serial: str) -> str | Refusal:
-    fault = second_person.reason_fault(request.form.get("reason", ""))
-    if fault is not None:
-        return fault
     hooks = web.runtime().hooks
     follow = Follow(hooks.key_lost, hooks.session_ended)
     report = withdrawal.report(serial, "lost", "officer", 0, follow, web.now(), web.today())
@@ -158,9 +164,6 @@ def _lift(serial: str) -> str | Refusal:
 
 
 def _replace(serial: str) -> str | Refusal:
-    fault = second_person.reason_fault(request.form.get("replace_reason", ""))
-    if fault is not None:
-        return _at("replace_reason", fault)
     hooks = web.runtime().hooks
     return enrolment.replace(serial, _replacement(), str(_by()), hooks.key_lost, web.now(), web.today()) or ""
 
@@ -171,15 +174,16 @@ def _withdraw(serial: str) -> str | Refusal:
     return number if isinstance(number, Refusal) else url_for("second_person.show", number=number)
 
 
-ACTIONS = {
-    "enrol": _enrol,
-    "enrol_with_code": _enrol_with_code,
-    "letter": _letter,
-    "code": _code,
-    "lost": _lost,
-    "lift": _lift,
-    "replace": _replace,
-    "withdraw": _withdraw,
+# what a form asks for: what does it, and the field of its reason, which every event of it keeps
+ACTIONS: dict[str, tuple[Callable[[str], str | Refusal], str]] = {
+    "enrol": (_enrol, "enrol_reason"),
+    "enrol_with_code": (_enrol_with_code, "enrol_reason"),
+    "letter": (_letter, "letter_reason"),
+    "code": (_code, "letter_reason"),
+    "lost": (_lost, "reason"),
+    "lift": (_lift, "reason"),
+    "replace": (_replace, "replace_reason"),
+    "withdraw": (_withdraw, "reason"),
 }
 
 
@@ -191,6 +195,14 @@ def withdraw_confirmed(details: Mapping[str, Any], now: datetime) -> Refusal | N
 @bp.get("/officers/keys/letters/<handle>")
 @web.access.officer(ROLE)
 def letter(handle: str) -> Any:
+    """The button that prints the announced letter; to look at it spends nothing."""
+    serial = enrolment.announced(handle, _by(), web.now())
+    return render_template("ekey/office/letter_ready.html", serial=serial, handle=handle) if serial is not None else _letter_gone()
+
+
+@bp.post("/officers/keys/letters/<handle>")
+@web.access.officer(ROLE)
+def print_letter(handle: str) -> Any:
     """The sealed letter, once: its password is made now and never shown again."""
     settings = web.runtime().settings
     password = initial_password.make()
@@ -198,6 +210,11 @@ def letter(handle: str) -> Any:
     with transaction():
         serial = enrolment.fetch_letter(handle, _by(), hashed, settings.initial_password_days, web.now())
     if serial is None:
-        return render_template("ekey/office/letter_gone.html"), 410
+        return _letter_gone()
+    back = url_for("key_office.show", serial=serial)
     with force_locale("zh_Hans_CN"):
-        return render_template("ekey/letter.html", **listing.letter(serial, password), style="")
+        return render_template("ekey/letter.html", **listing.letter(serial, password), style="", back=back)
+
+
+def _letter_gone() -> tuple[str, int]:
+    return render_template("ekey/office/letter_gone.html"), 410

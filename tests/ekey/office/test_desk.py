@@ -7,13 +7,18 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from idp.accounts.models import Account, AccountKey, InitialPassword
+from idp import app as wiring
+from idp.accounts import roles
+from idp.accounts.models import Account, AccountKey, AccountName, AccountRole, InitialPassword
+from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.entitlements import rules, systems
+from idp.errors import Refusal
 from idp.key_register import activation, reports
 from idp.key_register.models import EKey, EKeyLicence
+from idp.second_person import rules as second_person
 from tests import people
-from tests.command_line import idp
+from tests.command_line import OPERATED, Said, idp
 from tests.conftest import SECRET
 from tests.fakes import START
 from tests.officers.staff import let_in, officer, token_of
@@ -33,7 +38,12 @@ def staff(app: Flask) -> dict[str, FlaskClient]:
 def post(client: FlaskClient, **fields: str) -> TestResponse:
     page = client.get(PAGE).get_data(as_text=True)
     seen = page.split('name="seen" value="', 1)[1].split('"', 1)[0]
-    return client.post(PAGE, data={"csrf_token": token_of(page), "seen": seen, **fields})
+    reasons = {"enrol_reason": "已核对证件", "letter_reason": "信封破损"}
+    return client.post(PAGE, data={"csrf_token": token_of(page), "seen": seen, **reasons, **fields})
+
+
+def print_letter(client: FlaskClient, where: str) -> TestResponse:
+    return client.post(where, data={"csrf_token": token_of(client.get(where).text)})
 
 
 @pytest.mark.requirement("R88")
@@ -44,7 +54,11 @@ def test_a_key_is_found_enrolled_and_its_letter_served_once(app: Flask, staff: d
     answer = post(li, action="enrol", username="newuser")
     assert answer.status_code == 303
     assert wang.get(answer.location).status_code == 410
-    letter = li.get(answer.location)
+    assert [ask(answer.location).status_code for ask in (li.get, li.head, li.get, li.post)] == [200, 200, 200, 403], "none of these spends it"
+    with app.app_context():
+        assert session.scalars(select(InitialPassword.password_hash)).one() is None
+    letter = print_letter(li, answer.location)
+    assert f'href="{PAGE}"' in letter.text
     password = "".join(re.findall(r"<span>([^<]+)</span>", letter.get_data(as_text=True)))
     assert (len(password), letter.headers["Cache-Control"]) == (12, "no-store")
     assert li.get(answer.location).status_code == 410
@@ -108,7 +122,13 @@ def test_the_list_is_imported_by_somebody_for_a_reason(app: Flask, tmp_path: Pat
 def test_lost_on_papers_at_once_and_old_pages_do_nothing(app: Flask, staff: dict[str, FlaskClient]) -> None:
     page = staff["li"].get(PAGE).get_data(as_text=True)
     assert post(staff["wang"], action="enrol", username="x").status_code == 303
-    old = {"csrf_token": token_of(page), "seen": page.split('name="seen" value="', 1)[1].split('"', 1)[0], "action": "lost", "reason": "登报声明"}
+    old = {
+        "csrf_token": token_of(page),
+        "enrol_reason": "x",
+        "seen": page.split('name="seen" value="', 1)[1].split('"', 1)[0],
+        "action": "lost",
+        "reason": "登报声明",
+    }
     assert staff["li"].post(PAGE, data=old).status_code == 422
     with app.app_context():
         assert reports.live(SERIAL) is None
@@ -121,10 +141,10 @@ def test_lost_on_papers_at_once_and_old_pages_do_nothing(app: Flask, staff: dict
 def test_a_damage_is_lifted_by_an_officer_and_nothing_else_is(app: Flask, staff: dict[str, FlaskClient]) -> None:
     with app.app_context(), transaction():
         reports.say(SERIAL, "damaged", "public", None, START)
-    assert post(staff["li"], action="lift").status_code == 303
+    assert post(staff["li"], action="lift", reason="读卡器的问题").status_code == 303
     with app.app_context():
         assert reports.live(SERIAL) is None
-    assert post(staff["li"], action="lift").status_code == 422
+    assert post(staff["li"], action="lift", reason="读卡器的问题").status_code == 422
     assert post(staff["li"], action="lost", reason="登报声明").status_code == 303
     assert 'name="seen"' not in staff["li"].get(PAGE).text, "for ever"
 
@@ -143,7 +163,7 @@ def test_an_activation_code_goes_on_until_a_letter_is_asked_for(app: Flask, staf
     assert post(staff["li"], action="enrol_with_code", username="newuser").location == PAGE
     assert opened_by() == (True, False)
     assert "首次登录使用激活码" in staff["li"].get(PAGE).text
-    staff["li"].get(post(staff["li"], action="letter").location)
+    print_letter(staff["li"], post(staff["li"], action="letter").location)
     assert opened_by() == (False, True)
     assert post(staff["li"], action="code").status_code == 303
     assert opened_by() == (True, False)
@@ -194,6 +214,84 @@ def test_the_command_replaces_a_lost_key_but_makes_no_fourth_one(app: Flask, sta
     with app.app_context():
         assert [each.word for each in [reports.live(SERIAL)] if each] == ["lost"]
         assert session.get(AccountKey, "EKNEW") is not None
+
+
+@pytest.mark.requirement("R90")
+@pytest.mark.parametrize("existing", [{}, {"existing": "1"}])
+def test_every_act_needs_a_reason_and_its_events_keep_it(app: Flask, staff: dict[str, FlaskClient], existing: dict[str, str]) -> None:
+    li = staff["li"]
+    with app.app_context(), transaction():
+        people.account(session.get_one(EKey, SERIAL).enterprise, [f"{people.CODE}-old"])
+    name = "old" if existing else "newuser"
+    refused = post(li, action="enrol", username=name, enrol_reason=" ", **existing)
+    assert (refused.status_code, 'href="#enrol_reason"' in refused.text) == (422, True)
+    assert ("checked" in refused.text) is bool(existing)
+    assert post(li, action="enrol", username=name, enrol_reason="新办 7 号", **existing).status_code == 303
+    assert post(li, action="letter", letter_reason="").status_code == 422
+    with app.app_context(), transaction():
+        reports.say(SERIAL, "damaged", "public", None, START)
+    assert post(li, action="lift", reason="").status_code == 422
+    assert post(li, action="lift", reason="已修好").status_code == 303
+    assert post(li, action="lost", reason="登报声明").status_code == 303
+    with app.app_context():
+        events = session.scalars(select(AuditEvent).where(AuditEvent.event.in_(["ekey.enrolled", "ekey.acted", "ekey.reported", "ekey.repaired"])))
+        said = [(event.event, event.detail.get("why")) for event in events if event.detail["serial"] == SERIAL]
+    whys = ["新办 7 号", "已修好", "已修好", "登报声明", "登报声明"]
+    assert said == list(zip(["ekey.enrolled", "ekey.repaired", "ekey.acted", "ekey.reported", "ekey.acted"], whys, strict=True))
+    page = li.get(PAGE).text
+    assert "发放机构办理 · 挂失 · 登报声明" in page
+    assert "不可以 · 已挂失" in page
+    assert "ekey." not in page.split("<main", 1)[1].replace("/ekey.", "")
+
+
+@pytest.mark.parametrize("typed", [f"{people.CODE}-", f"{people.CODE} - ", "-", f"{people.CODE}--", f"{people.CODE}-."])
+def test_no_account_is_made_without_a_name_of_its_own(app: Flask, staff: dict[str, FlaskClient], typed: str) -> None:
+    assert f'value="{people.CODE}-"' not in staff["li"].get(PAGE).text
+    answer = post(staff["li"], action="enrol", username=typed)
+    assert (answer.status_code, "用户名含有不允许的字符" in answer.text) == (422, True)
+    with app.app_context(), transaction():
+        session.get_one(EKey, SERIAL).user_name = "newuser"
+    assert 'value="newuser"' in staff["li"].get(PAGE).text
+    assert post(staff["li"], action="enrol", username="newuser").status_code == 303
+    with app.app_context():
+        assert session.get_one(AccountKey, SERIAL).account_id is not None
+        assert "newuser" in session.scalars(select(AccountName.name)).all(), "the list's own name as it stands"
+
+
+@pytest.mark.requirement("R90")
+def test_an_officer_of_a_region_sees_and_does_nothing_elsewhere(app: Flask, staff: dict[str, FlaskClient]) -> None:
+    with app.app_context(), transaction():
+        made = {name: officer(name) for name in ("bei", "yue", "shen")}
+        for name, region in (("bei", "11"), ("yue", "44"), ("shen", "4403")):
+            assert roles.give(made[name], "key_office", region, "tester", START) is None
+    desk = {name: let_in(app, account, "totp") for name, account in made.items()}
+    number = post(staff["li"], action="withdraw", reason="盗用").location
+    for name, sees in (("bei", False), ("shen", False), ("yue", True)):
+        client = desk[name]
+        assert (PAGE in client.get("/officers/keys", query_string={"q": SERIAL}).text) is sees, name
+        assert [client.get(path).status_code for path in (PAGE, number)] == [200 if sees else 404] * 2, name
+        assert ("1 件待您复核" in client.get("/officers").text) is sees, name
+        assert (number in client.get("/officers/requests").text) is sees, name
+        if not sees:
+            token = token_of(client.get("/officers").text)
+            sent = {"csrf_token": token, "action": "lost", "reason": "x"}
+            assert [client.post(path, data=sent).status_code for path in (PAGE, f"{PAGE}/certificate", number)] == [404] * 3
+            with app.app_context(), transaction():
+                assert second_person.confirm(1, made[name].id, wiring.ACTS, START) == Refusal("request_role")
+    page = desk["yue"].get(number).text
+    assert desk["yue"].post(number, data={"csrf_token": token_of(page), "action": "confirm"}).status_code == 303
+
+
+@pytest.mark.requirement("R90")
+def test_unknown_regions_are_refused_and_a_province_is_whole(app: Flask) -> None:
+    def add(region: str) -> Said:
+        return idp(app, "officer", "add", "li", "--role", "key_office", "--region", region, "--display-name", "李", *OPERATED)
+
+    for unknown in ("990000", "4", "44000", "4400000", "44OOOO", "000000"):
+        assert "is no region" in add(unknown).err, unknown
+    assert add("440000").code == 0
+    with app.app_context():
+        assert session.scalars(select(AccountRole.region)).all() == ["44"]
 
 
 @pytest.mark.requirement("R90")

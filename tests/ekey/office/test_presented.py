@@ -132,7 +132,7 @@ def test_neither_two_certificates_nor_a_private_key(office: Office) -> None:
 def test_what_does_not_count_or_says_something_else_is_not_filed(office: Office) -> None:
     other, revoked = Pki(), office.card()
     assert "第 2 步" in office.bring(other.card(subject=holder(serial=SERIAL)).issued.der).text
-    assert "编号不是" in office.bring(office.card("EK0000000000000A").issued.der).text
+    assert "序列号不是" in office.bring(office.card("EK0000000000000A").issued.der).text
     assert "企业代码不是" in office.bring(office.card(organisation="0100123456785").issued.der).text
     office.publish(revoked)
     assert "第 3 步，revoked" in office.bring(revoked.issued.der).text
