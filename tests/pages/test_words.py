@@ -110,3 +110,11 @@ def test_wording_of_the_house() -> None:
     assert "撤销" not in text
     assert not re.search(r"登陆|帐号|你", text)
     assert not re.search(r"！！", text)
+
+
+def test_one_thing_has_one_word() -> None:
+    """pages.md, rule 14: 验证码 alone is the captcha's; and the words of a key."""
+    found = {code: text for code, text in words("zh_Hans_CN").items() if not code.startswith("help.")}
+    alone = {code for code, text in found.items() if re.search(r"(?<!短信)(?<!邮件)(?<!设备)验证码", text)}
+    assert {code for code in alone if "captcha" not in code} == set()
+    assert [code for code, text in found.items() if re.search(r"钥匙(的|上印的)?编号|钥匙(已|已被)?(注销|撤销)", text)] == []
