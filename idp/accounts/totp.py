@@ -1,13 +1,14 @@
 """The second factor from an authenticator app (RFC 6238), and the recovery codes that stand in for it (R75, threats G).
 
-Every function that writes runs inside a transaction; `secret` is the master secret. The account's row is held while a code is judged, so that
+Every function that writes runs inside a transaction; `secret` is the master secret. A set-up belongs to one place: a session (its id) or, outside
+of any, a browser (its secret). The account's row is held while a code is judged, so that
 the same code twice at once is right once, and of many guesses at once no more are judged than the rules allow. Only wrong ones count.
 """
 
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyotp
 import segno
@@ -31,6 +32,8 @@ RECOVERY_CODES, RECOVERY_CHARACTERS, GROUP = 10, 16, 4  # 80 random bits each
 # RFC 4648 §6: neither 0 nor 1 is a sign of it, so they can only be O and I
 BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 MAX_TYPED_CHARACTERS = 64
+# whoever has stolen the password can set an app up with it; within this time the notice at the contacts brings the owner to us, or an officer
+SETTLES = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -44,21 +47,26 @@ class State:
 # --- set-up ---------------------------------------------------------------------------------------------------------------------------------
 
 
-def begin(account_id: int, session_id: int | None, secret: str, now: datetime) -> str | None:
-    """The secret (base32) that this session sets up, a fresh one if it had none yet; None if one is confirmed already."""
+def begin(account_id: int, place: int | str, secret: str, now: datetime) -> str | None:
+    """The secret (base32) that is set up here, a fresh one if there was none yet; None if one is confirmed already.
+
+    What another place had begun is void; that one link was opened by two browsers is in the audit.
+    """
     # held, so that two at once make one row
     session.get_one(Account, account_id, populate_existing=True, with_for_update=True)
     row = _held(account_id)
     if row is not None and row.confirmed_at is not None:
         return None
-    if row is not None and row.session_id == session_id:
-        return opaque_tokens.unseal(secret, PURPOSE, row.sealed_secret)
-    plain = pyotp.random_base32()
+    if row is not None and _is_here(row, place, secret):
+        return _plain(row, secret)
+    if row is not None and isinstance(place, str):
+        audit.totp_begun_elsewhere(now, account_id=account_id)
+    plain, browser = pyotp.random_base32(), opaque_tokens.digest(place) if isinstance(place, str) else ""
     session.merge(
         AccountTotp(
             account_id=account_id,
-            sealed_secret=opaque_tokens.seal(secret, PURPOSE, plain),
-            session_id=session_id,
+            sealed_secret=opaque_tokens.seal(secret, PURPOSE, f"{plain}:{browser}"),
+            session_id=place if isinstance(place, int) else None,
             begun_at=now,
             confirmed_at=None,
             last_step=0,
@@ -67,21 +75,28 @@ def begin(account_id: int, session_id: int | None, secret: str, now: datetime) -
     return plain
 
 
-def setting_up(account_id: int, session_id: int | None, secret: str) -> str | None:
-    """The secret that this session sets up and has not confirmed yet."""
-    row = session.get(AccountTotp, account_id)
-    mine = row is not None and row.confirmed_at is None and row.session_id == session_id
-    return opaque_tokens.unseal(secret, PURPOSE, row.sealed_secret) if row is not None and mine else None
+def _is_here(row: AccountTotp, place: int | str, secret: str) -> bool:
+    """Whether this session or browser has begun the set-up."""
+    if isinstance(place, int):
+        return row.session_id == place
+    browser = opaque_tokens.unseal(secret, PURPOSE, row.sealed_secret).partition(":")[2]
+    return row.session_id is None and opaque_tokens.same(browser, opaque_tokens.digest(place))
 
 
-def confirm(account_id: int, session_id: int | None, typed: str, secret: str, now: datetime) -> list[str] | Refusal:
+def _plain(row: AccountTotp, secret: str) -> str:
+    return opaque_tokens.unseal(secret, PURPOSE, row.sealed_secret).partition(":")[0]
+
+
+def confirm(account_id: int, place: int | str, typed: str, secret: str, now: datetime) -> list[str] | Refusal:
     """Switch it on by a first code; returns the recovery codes, which are shown once.
 
-    Refusals: totp_over (nothing is being set up here), totp_wrong, totp_too_many.
+    Refusals: totp_over (nothing is being set up), totp_elsewhere (another place began anew), totp_wrong, totp_too_many.
     """
     row = _held(account_id)
-    if row is None or row.confirmed_at is not None or row.session_id != session_id:
+    if row is None or row.confirmed_at is not None:
         return Refusal("totp_over", "code")
+    if not _is_here(row, place, secret):
+        return Refusal("totp_elsewhere", "code")
     refusal = _judge(row, typed, secret, now)
     if refusal is not None:
         return refusal
@@ -138,6 +153,12 @@ def is_on(account_id: int) -> bool:
     return bool(session.scalar(select(exists().where(AccountTotp.account_id == account_id, AccountTotp.confirmed_at.is_not(None)))))
 
 
+def settled(account_id: int, now: datetime) -> bool:
+    """Whether the confirmed app is old enough to vouch for more than the password that it was set up with (threats K)."""
+    since = session.scalar(select(AccountTotp.confirmed_at).where(AccountTotp.account_id == account_id))
+    return since is not None and since <= now - SETTLES
+
+
 def state(account_id: int) -> State | None:
     """The confirmed app of an account, if there is one."""
     since = session.scalar(select(AccountTotp.confirmed_at).where(AccountTotp.account_id == account_id))
@@ -180,7 +201,7 @@ def _judge(row: AccountTotp, typed: str, secret: str, now: datetime) -> Refusal 
     refusal = _throttled(GUESSES, row.account_id, now)
     if refusal is not None:
         return refusal
-    step = _step(opaque_tokens.unseal(secret, PURPOSE, row.sealed_secret), typed, now)
+    step = _step(_plain(row, secret), typed, now)
     # RFC 6238 §5.2: a code counts once, and none before it counts any more
     newer = update(AccountTotp).where(AccountTotp.account_id == row.account_id, AccountTotp.last_step < (step or 0))
     if step is None or not spend_once(newer.values(last_step=step)):

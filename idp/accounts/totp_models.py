@@ -12,7 +12,8 @@ from idp.db import Base
 class AccountTotp(Base):
     """The shared secret of an account's authenticator app (RFC 6238), sealed with a key outside the database.
 
-    `confirmed_at` is None while it is set up, in the session `session_id` (None: outside of any). `last_step`: the newest time step that was
+    `confirmed_at` is None while it is set up, in the session `session_id`, or outside of any (None) in the browser whose digest is sealed with
+    the secret. `last_step`: the newest time step that was
     used up; none at or before it counts again.
     """
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
+from idp.accounts import totp
 from idp.audit import catalogue as audit
 from idp.ekey import binding, challenges
 from idp.ekey.binding import Ambiguous, Bound
@@ -63,8 +64,8 @@ def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, tod
 
 
 def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | Refused, proof: Proof, now: datetime) -> Refusal | None:
-    """Note what came of a first use. Where only the person can say which key it is, that waits for TOTP; without TOTP it is for an officer."""
-    if isinstance(bound, Ambiguous) and (row.facts.get("totp_on") or "totp_at" in row.facts):
+    """Note what came of a first use. Where only the person can say which key it is, that waits for TOTP; else it is for an officer."""
+    if isinstance(bound, Ambiguous) and row.account_id is not None and totp.settled(row.account_id, now):
         identity = {**asdict(found), "not_after": found.not_after.isoformat()}
         flow.record(row, ekey_found=identity, ekey_proof=[proof.at.isoformat(), proof.pin], ekey_wanted=True)
         return None
@@ -76,7 +77,7 @@ def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | R
 
 def choices(row: SignInTransaction, now: datetime, today: date) -> tuple[str, ...]:
     """The serials among which the person says which key was proven; empty where nothing waits for that. Inside a transaction: keys are held."""
-    found = _waiting(row)
+    found = _waiting(row, now)
     if found is None or row.account_id is None:
         return ()
     bound = binding.bind_first_use(found, row.account_id, now, today)
@@ -87,7 +88,7 @@ def choose(row: SignInTransaction, serial: str, now: datetime, today: date) -> R
     """Bind the key that was proven before, as the person says after TOTP; None = go on."""
     if not flow.hold(row, steps.ekey_needed, now):
         return None
-    found = _waiting(row)
+    found = _waiting(row, now)
     if found is None or row.account_id is None:
         return Refusal("other")
     bound, (at, pin) = binding.bind_first_use(found, row.account_id, now, today, serial), row.facts["ekey_proof"]
@@ -96,10 +97,12 @@ def choose(row: SignInTransaction, serial: str, now: datetime, today: date) -> R
     return _bound(row, found, bound, Proof(datetime.fromisoformat(at), bool(pin)), now)
 
 
-def _waiting(row: SignInTransaction) -> Identity | None:
-    """What a card has proven in this sign-in, once TOTP was right as well."""
+def _waiting(row: SignInTransaction, now: datetime) -> Identity | None:
+    """What a card has proven in this sign-in, once TOTP was right as well, by an app that vouches for it."""
     kept = row.facts.get("ekey_found")
-    return Identity(**{**kept, "not_after": datetime.fromisoformat(kept["not_after"])}) if kept and "totp_at" in row.facts else None
+    if not kept or "totp_at" not in row.facts or row.account_id is None or not totp.settled(row.account_id, now):
+        return None
+    return Identity(**{**kept, "not_after": datetime.fromisoformat(kept["not_after"])})
 
 
 def refused(row: SignInTransaction, why: Refused, now: datetime) -> Refusal:

@@ -38,6 +38,8 @@ def add(new: NewOfficer, operator: str, now: datetime) -> Account | str:
     account = roles.officer(new.name)
     if account is None and directory.candidates(new.name):
         return "name_taken"
+    if account is not None and account.status != "active":
+        _shut(account, now)
     account = account or _make(new, now)
     session.flush()
     why = roles.give(account, new.role, new.region, operator, now)
@@ -61,10 +63,18 @@ def remove(account: Account, role: str | None, now: datetime, on_end: OnEnd) -> 
     """Take this role (None: every one). Who has none left is no officer: the account is closed, sessions end, links are dead."""
     taken = roles.take(account, role, now)
     if not roles.held(account.id) and account.status == "active":
-        account.status, account.epoch, account.updated_at = "disabled", account.epoch + 1, now
-        _kill_links(account.id, now)
+        account.status = "disabled"
+        _shut(account, now)
         lifecycle.end_all(account.id, "account_closed", now, on_end)
     return taken
+
+
+def _shut(account: Account, now: datetime) -> None:
+    """Nothing opens the account any more: links, password, authenticator app; whoever comes back enrols anew."""
+    _kill_links(account.id, now)
+    # with the password alone somebody else could set up an app of theirs
+    account.password_hash, account.epoch, account.updated_at = None, account.epoch + 1, now
+    totp.switch_off(account.id, now)
 
 
 # --- the link -------------------------------------------------------------------------------------------------------------------------------
@@ -72,10 +82,7 @@ def remove(account: Account, role: str | None, now: datetime, on_end: OnEnd) -> 
 
 def make_link(account: Account, now: datetime, on_end: OnEnd) -> str:
     """A fresh one-time token; nothing before it opens the account any more: links, password, authenticator app, sessions."""
-    _kill_links(account.id, now)
-    # with the password alone somebody else could set up an app of theirs
-    account.password_hash, account.epoch, account.updated_at = None, account.epoch + 1, now
-    totp.switch_off(account.id, now)
+    _shut(account, now)
     lifecycle.end_all(account.id, "enrolled_anew", now, on_end)
     token = opaque_tokens.make()
     session.add(OfficerEnrolment(token_digest=opaque_tokens.digest(token), account_id=account.id, made_at=now, expires_at=now + LIFE))
@@ -97,22 +104,32 @@ def find(token: str, now: datetime) -> Account | None:
     return found if found is not None and roles.held(found.id) else None
 
 
-def enrol(token: str, password_hash: str, code: str, secret: str, now: datetime, on_end: OnEnd) -> list[str] | Refusal:
+@dataclass(frozen=True)
+class Typed:
+    """What came with the form, and the secret of the browser that sent it."""
+
+    password_hash: str
+    code: str
+    browser: str
+
+
+def enrol(token: str, typed: Typed, secret: str, now: datetime, on_end: OnEnd) -> list[str] | Refusal:
     """Use the link up with a first code of the authenticator app; returns the recovery codes, which are shown once.
 
-    A wrong code counts and leaves the link alive; `totp_over` if another request was first.
+    A wrong code counts and leaves the link alive, as does the right one of a secret that another browser was shown; `totp_over` if another
+    request was first.
     """
     found = find(token, now)
     if found is None:
         return Refusal("totp_over")
     account = session.get_one(Account, found.id, populate_existing=True, with_for_update=True)
-    codes = totp.confirm(account.id, None, code, secret, now)
+    codes = totp.confirm(account.id, typed.browser, typed.code, secret, now)
     if isinstance(codes, Refusal):
         return codes
     alive = (OfficerEnrolment.token_digest == opaque_tokens.digest(token), OfficerEnrolment.spent_at.is_(None), OfficerEnrolment.expires_at > now)
     if not spend_once(update(OfficerEnrolment).where(*alive).values(spent_at=now)):
         raise RuntimeError("an app was confirmed under a link that is over")
-    credentials.set_password(account, password_hash, "enrolled", now)
+    credentials.set_password(account, typed.password_hash, "enrolled", now)
     lifecycle.end_all(account.id, "password_changed", now, on_end)
     audit.officer_enrolled(now, account_id=account.id)
     return codes

@@ -15,7 +15,7 @@ from idp.errors import Refusal
 from idp.officers import enrolment
 from idp.officers.nav import Link
 from idp.second_person import rules as second_person
-from idp.signin import change
+from idp.signin import browser, change
 from idp.signin.views.password import hasher
 
 bp = Blueprint("officers", __name__)
@@ -90,7 +90,8 @@ def enrol(token: str) -> Any:
     runtime, code = web.runtime(), request.form.get("code", "")
     password_hash = hasher().hash(request.form.get("new_password", ""))
     with transaction():
-        codes = enrolment.enrol(token, password_hash, code, runtime.secret, web.now(), runtime.hooks.session_ended)
+        typed = enrolment.Typed(password_hash, code, browser.secret())
+        codes = enrolment.enrol(token, typed, runtime.secret, web.now(), runtime.hooks.session_ended)
     if isinstance(codes, Refusal):
         return _over() if codes.code == "totp_over" else _enrol_form(token, account, [codes], 422)
     return render_template("officers/enrolled.html", username=account.canonical_name, codes=codes)
@@ -111,7 +112,7 @@ def _password_faults(account: Account) -> list[Refusal]:
 def _enrol_form(token: str, account: Account, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
     runtime = web.runtime()
     with transaction():
-        plain = totp.begin(account.id, None, runtime.secret, web.now())
+        plain = totp.begin(account.id, browser.secret(), runtime.secret, web.now())
     if plain is None:
         return _over()
     rules = {"min": runtime.settings.password_min_characters, "max": runtime.settings.password_max_characters}

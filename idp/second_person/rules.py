@@ -53,9 +53,9 @@ class Filer:
     operator: str = ""
 
 
-def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: Filer, now: datetime) -> int | Refusal:
-    """Ask for it; the request's number. The caller has judged that `by` may, and that it makes sense."""
-    fault = reason_fault(reason)
+def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: Filer, acts: Acts, now: datetime) -> int | Refusal:
+    """Ask for it; the request's number. The caller has judged that it makes sense."""
+    fault = reason_fault(reason) or _why_not_file(kind, values, by, acts)
     if fault is not None:
         return fault
     expire(now)
@@ -68,6 +68,12 @@ def file(kind: str, subject: str, values: Mapping[str, Any], reason: str, by: Fi
         return Refusal("request_waiting")
     audit.request_filed(now, account_id=by.account_id, request=number, kind=kind)
     return number
+
+
+def _why_not_file(kind: str, values: Mapping[str, Any], by: Filer, acts: Acts) -> Refusal | None:
+    """R90: an officer with one of the act's own roles files it, or an operator under their name."""
+    may = bool(by.operator) if by.account_id is None else _has_part(kind, values, by.account_id, acts)
+    return None if may else Refusal("request_role")
 
 
 def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
@@ -92,24 +98,28 @@ def confirm(number: int, by: int, acts: Acts, now: datetime) -> Refusal | None:
 
 
 def _why_not(row: SecondPersonRequest, by: int, acts: Acts) -> Refusal | None:
-    """R90: never the one who filed it, both with a role as it is now."""
+    """R90: never the one who filed it, both with a role for it as it is now."""
     if by in (row.filed_by, _officer_at_the_command_line(row)):
         return Refusal("request_own")
     if not may_decide(row, by, acts):
         return Refusal("request_role")
-    gone = row.filed_by is not None and not roles.held(row.filed_by)
+    gone = row.filed_by is not None and not _has_part(row.kind, row.details, row.filed_by, acts)
     return Refusal("request_filer_gone") if gone else None
 
 
 def may_decide(row: SecondPersonRequest, by: int, acts: Acts) -> bool:
     """Whether this officer holds a role for it now, in the region of its enterprise."""
-    act = acts.get(row.kind)
-    return act is not None and _covers(act, roles.regions(by, act.roles), row)
+    return _has_part(row.kind, row.details, by, acts)
 
 
-def _covers(act: Act, held_in: Collection[str], row: SecondPersonRequest) -> bool:
+def _has_part(kind: str, details: Mapping[str, Any], officer_id: int, acts: Acts) -> bool:
+    act = acts.get(kind)
+    return act is not None and _covers(act, roles.regions(officer_id, act.roles), details)
+
+
+def _covers(act: Act, held_in: Collection[str], details: Mapping[str, Any]) -> bool:
     everywhere = "" in held_in or (act.region is None and bool(held_in))
-    return everywhere or (act.region is not None and roles.covers(held_in, act.region(row.details)))
+    return everywhere or (act.region is not None and roles.covers(held_in, act.region(details)))
 
 
 def _officer_at_the_command_line(row: SecondPersonRequest) -> int | None:
@@ -165,7 +175,7 @@ def _sees(by: int, held: Collection[str], acts: Acts) -> Any:
 def _theirs(by: int, held: Collection[str], acts: Acts) -> Callable[[SecondPersonRequest], bool]:
     """Of those, what is of the officer's regions."""
     held_in = {kind: roles.regions(by, act.roles) for kind, act in acts.items()}
-    return lambda row: "auditor" in held or row.filed_by == by or (row.kind in acts and _covers(acts[row.kind], held_in[row.kind], row))
+    return lambda row: "auditor" in held or row.filed_by == by or (row.kind in acts and _covers(acts[row.kind], held_in[row.kind], row.details))
 
 
 def listing(by: int, held: Collection[str], acts: Acts, *, opened: bool) -> Sequence[SecondPersonRequest]:

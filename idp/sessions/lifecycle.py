@@ -66,6 +66,11 @@ def lose_key(row: Session) -> None:
     row.ekey_at = row.ekey_serial = row.ekey_pin = None
 
 
+def lose_app(session_id: int) -> None:
+    """The authenticator app counts no more for this session."""
+    db_session.execute(update(Session).where(Session.id == session_id).values(totp_at=None))
+
+
 def unended(secret: str) -> Session | None:
     """The session behind a cookie that nobody has ended, even if it is idle: what a new sign-in renews or ends, and what a sign-out ends."""
     row = db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret))) if secret else None

@@ -1,5 +1,8 @@
 """A first use that the certificate alone does not settle: after TOTP the person says which of their keys it is."""
 
+import re
+from datetime import timedelta
+
 import pyotp
 import pytest
 from sqlalchemy import select
@@ -21,13 +24,20 @@ from tests.people import NAME
 OTHER = "EKFFFFFFFFFFFFFF"
 
 
-def device_of(world: World) -> pyotp.TOTP:
-    now = world.clock.now()
+def device_of(world: World, age: timedelta = totp.SETTLES) -> pyotp.TOTP:
+    now = world.clock.now() - age
     with world.app.app_context(), transaction():
-        device = pyotp.TOTP(totp.begin(world.account_id, None, SECRET, now) or "")
-        assert isinstance(totp.confirm(world.account_id, None, device.at(now), SECRET, now), list)
+        device = pyotp.TOTP(totp.begin(world.account_id, "browser", SECRET, now) or "")
+        assert isinstance(totp.confirm(world.account_id, "browser", device.at(now), SECRET, now), list)
     world.clock.advance(seconds=60)
     return device
+
+
+def secret_on(page: str) -> str:
+    """The secret of an authenticator app, as the page writes it."""
+    found = re.search(r"\b(?:[A-Z2-7]{4} ){7}[A-Z2-7]{4}\b", page)
+    assert found
+    return found[0].replace(" ", "")
 
 
 def second_key(world: World) -> None:
@@ -77,6 +87,40 @@ def test_without_an_app_it_is_for_an_officer(world: World) -> None:
     second_key(world)
     person = arrive(world, unnamed(world))
     assert (person.page.status_code, world.refusals(), bound(world)) == (422, ["not_bound"], [])
+
+
+def test_who_stole_the_password_binds_no_card_with_an_app_of_their_own(world: World) -> None:
+    thief = Holder(world.app)
+    thief.open("/loginCorp.html")
+    thief.type_name(ekey=False)
+    thief.open("/account/totp/setup")
+    device = pyotp.TOTP(secret_on(thief.text))
+    thief.submit(code=device.at(world.clock.now()))
+    world.clock.advance(minutes=2)
+    thief = arrive(world, unnamed(world))
+    assert (thief.page.status_code, world.refusals(), bound(world)) == (422, ["not_bound"], []), "it is for an officer"
+
+
+@pytest.mark.requirement("R20")
+def test_an_app_younger_than_a_week_chooses_no_key(world: World) -> None:
+    second_key(world)
+    device_of(world, totp.SETTLES - timedelta(minutes=2))
+    assert arrive(world, unnamed(world)).page.status_code == 422
+    world.clock.advance(minutes=2)
+    assert arrive(world, unnamed(world)).at.endswith("/totp")
+
+
+def test_an_app_that_was_renewed_on_the_way_chooses_no_key(world: World) -> None:
+    second_key(world)
+    device_of(world)
+    person = arrive(world, unnamed(world))
+    with world.app.app_context(), transaction():
+        totp.switch_off(world.account_id, world.clock.now())
+    device = device_of(world, timedelta())
+    person.submit(code=device.at(world.clock.now()))
+    assert OTHER[-4:] not in person.text
+    person.submit(action="choose", choice=OTHER)
+    assert bound(world) == []
 
 
 def test_choosing_does_not_go_before_totp(world: World) -> None:

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 import pyotp
@@ -13,7 +14,6 @@ from idp.db import session, transaction
 from idp.officers.models import OfficerEnrolment
 from tests import people
 from tests.command_line import idp
-from tests.conftest import SECRET
 from tests.fakes import FakeClock
 from tests.officers.staff import let_in, officer
 from tests.person import Person
@@ -30,11 +30,11 @@ def add(app: Flask, name: str = "li.na", role: str = "key_office", *more: str) -
     return said.out.split("127.0.0.1:8000", 1)[1].split()[0] if "/officers/enrol/" in said.out else ""
 
 
-def app_secret(app: Flask, name: str = "li.na") -> str:
-    with app.app_context():
-        found = roles.officer(name)
-        assert found is not None
-        return totp.setting_up(found.id, None, SECRET) or ""
+def app_secret(person: Person) -> str:
+    """As the page that the person sees writes it."""
+    found = re.search(r"\b(?:[A-Z2-7]{4} ){7}[A-Z2-7]{4}\b", person.text)
+    assert found
+    return found[0].replace(" ", "")
 
 
 def code(app: Flask, clock: FakeClock, secret: str) -> str:
@@ -44,7 +44,7 @@ def code(app: Flask, clock: FakeClock, secret: str) -> str:
 def enrol(app: Flask, clock: FakeClock, path: str, password: str = PASSWORD, typed: str | None = None) -> Person:
     person = Person(app)
     assert person.open(path).status_code == 200
-    typed = typed if typed is not None else code(app, clock, app_secret(app))
+    typed = typed if typed is not None else code(app, clock, app_secret(person))
     person.submit(new_password=password, confirm_password=password, code=typed)
     return person
 
@@ -53,7 +53,7 @@ def test_from_the_command_line_to_the_desk(app: Flask, clock: FakeClock) -> None
     path = add(app)
     person = Person(app)
     assert "li.na" in person.open(path).text
-    secret = app_secret(app)
+    secret = app_secret(person)
     person.submit(new_password=PASSWORD, confirm_password=PASSWORD, code=code(app, clock, secret))
     assert person.page.status_code == 200
     assert person.heading == "账号已启用"
@@ -81,6 +81,26 @@ def test_the_link_opens_once(app: Flask, clock: FakeClock) -> None:
     assert app.test_client().get(path).status_code == 410
 
 
+def test_two_browsers_at_one_link_never_share_a_secret(app: Flask, clock: FakeClock) -> None:
+    path, first, second = add(app), Person(app), Person(app)
+    first.open(path)
+    secret = app_secret(first)
+    first.open(path)
+    assert app_secret(first) == secret, "a page that is shown again shows the same"
+    second.open(path)
+    assert app_secret(second) != secret
+    first.submit(new_password=PASSWORD, confirm_password=PASSWORD, code=code(app, clock, secret))
+    assert (first.page.status_code, "二维码已在别处重新生成" in first.text) == (422, True)
+    assert app_secret(first) not in (secret, app_secret(second))
+    first.submit(new_password=PASSWORD, confirm_password=PASSWORD, code=code(app, clock, app_secret(first)))
+    assert first.page.status_code == 200
+    second.submit(new_password="Another2Passw0rd", confirm_password="Another2Passw0rd", code=code(app, clock, app_secret(second)))
+    assert second.page.status_code == 410
+    with app.app_context():
+        events = session.scalars(select(AuditEvent.event).where(AuditEvent.event == "account.totp.begun_elsewhere")).all()
+        assert len(events) == 2
+
+
 def test_the_link_is_over_after_72_hours(app: Flask, clock: FakeClock) -> None:
     path = add(app)
     clock.advance(hours=72, seconds=-1)
@@ -92,7 +112,7 @@ def test_the_link_is_over_after_72_hours(app: Flask, clock: FakeClock) -> None:
 def test_a_page_that_was_open_when_the_link_ended_sets_nothing(app: Flask, clock: FakeClock) -> None:
     person, path = Person(app), add(app)
     person.open(path)
-    typed = code(app, clock, app_secret(app))
+    typed = code(app, clock, app_secret(person))
     clock.advance(hours=72)
     person.submit(new_password=PASSWORD, confirm_password=PASSWORD, code=typed)
     assert person.page.status_code == 410
@@ -185,6 +205,27 @@ def test_what_is_taken_is_gone_at_once(app: Flask, clock: FakeClock) -> None:
     assert browser.get("/officers").status_code == 303
     assert idp(app, "officer", "list").out == ""
     assert idp(app, "officer", "remove", "li.na", *WHO).code == 1
+
+
+def test_who_comes_back_enrols_anew(app: Flask, clock: FakeClock) -> None:
+    enrol(app, clock, add(app))
+    assert idp(app, "officer", "remove", "li.na", *WHO).code == 0
+    with app.app_context():
+        account = roles.officer("li.na")
+        assert account is not None
+        assert (account.password_hash, totp.is_on(account.id)) == (None, False)
+    path = add(app)
+    assert path, "a new link"
+    assert enrol(app, clock, path).page.status_code == 200
+
+
+def test_who_was_closed_otherwise_enrols_anew(app: Flask, clock: FakeClock) -> None:
+    enrol(app, clock, add(app))
+    with app.app_context(), transaction():
+        account = roles.officer("li.na")
+        assert account is not None
+        account.status = "disabled"
+    assert add(app), "a new link"
 
 
 def pages(app: Flask) -> list[str]:

@@ -49,7 +49,7 @@ def people(app: Flask) -> dict[str, Account]:
 
 def filed(app: Flask, by: Account, now: datetime = START, **details: Any) -> int:
     with app.app_context(), transaction():
-        number = rules.file(KIND, "EK1", {"serial": "EK1", **details}, "遗失补办", Filer(by.id), now)
+        number = rules.file(KIND, "EK1", {"serial": "EK1", **details}, "遗失补办", Filer(by.id), ACTS, now)
     assert isinstance(number, int)
     return number
 
@@ -113,6 +113,23 @@ def test_an_act_that_comes_too_late_closes_the_request_as_failed(app: Flask, peo
     assert state(app, number) == "failed"
 
 
+def test_who_files_it_holds_a_role_for_it(app: Flask, people: dict[str, Account]) -> None:
+    with app.app_context(), transaction():
+        for by in (Filer(people["zhao"].id), Filer(people["qian"].id), Filer(None), Filer(0, "zhang")):
+            assert rules.file(KIND, "EK1", {}, "遗失补办", by, ACTS, START) == Refusal("request_role"), by
+        assert rules.file("other", "EK1", {}, "遗失补办", Filer(people["li"].id), ACTS, START) == Refusal("request_role")
+        assert isinstance(rules.file(KIND, "EK1", {}, "遗失补办", Filer(None, "zhang"), ACTS, START), int)
+
+
+def test_who_filed_it_must_still_hold_that_role(app: Flask, people: dict[str, Account]) -> None:
+    number = filed(app, people["li"])
+    with app.app_context(), transaction():
+        row = session.get_one(Account, people["li"].id)
+        assert roles.give(row, "service_desk", "", "tester", START) is None
+        roles.take(row, "key_office", START)
+    assert confirm(app, number, people["wang"]) == "request_filer_gone"
+
+
 def test_who_filed_it_must_still_be_an_officer(app: Flask, people: dict[str, Account]) -> None:
     number = filed(app, people["li"])
     with app.app_context(), transaction():
@@ -123,8 +140,8 @@ def test_who_filed_it_must_still_be_an_officer(app: Flask, people: dict[str, Acc
 def test_one_open_request_for_one_thing(app: Flask, people: dict[str, Account]) -> None:
     filed(app, people["li"])
     with app.app_context(), transaction():
-        assert rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START) == Refusal("request_waiting")
-        assert isinstance(rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), START + timedelta(days=3)), int)
+        assert rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), ACTS, START) == Refusal("request_waiting")
+        assert isinstance(rules.file(KIND, "EK1", {}, "再", Filer(people["wang"].id), ACTS, START + timedelta(days=3)), int)
 
 
 @pytest.mark.store
@@ -136,7 +153,7 @@ def test_of_many_at_once_one_is_filed(app: Flask, people: dict[str, Account]) ->
         with app.app_context():
             try:
                 with transaction():
-                    return rules.file(KIND, "EK1", {}, "遗失补办", by[number % 2], START)
+                    return rules.file(KIND, "EK1", {}, "遗失补办", by[number % 2], ACTS, START)
             finally:
                 session.remove()
 
@@ -150,7 +167,7 @@ def test_of_many_at_once_one_is_filed(app: Flask, people: dict[str, Account]) ->
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\x00b", "\x1b[1m"])
 def test_a_reason_is_needed(app: Flask, people: dict[str, Account], reason: str) -> None:
     with app.app_context(), transaction():
-        assert isinstance(rules.file(KIND, "EK1", {}, reason, Filer(people["li"].id), START), Refusal)
+        assert isinstance(rules.file(KIND, "EK1", {}, reason, Filer(people["li"].id), ACTS, START), Refusal)
 
 
 @pytest.mark.parametrize(("who", "code"), [("wang", None), ("li", None), ("zhao", "request_role"), ("qian", "request_role")])

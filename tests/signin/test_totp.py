@@ -19,6 +19,7 @@ from idp.sessions.models import Session
 from tests import people
 from tests.conftest import SECRET
 from tests.fakes import FakeClock, LetterBox
+from tests.officers.staff import let_in, officer, token_of
 from tests.people import NAME
 from tests.person import Person
 from tests.relying_party import ISSUER, RelyingParty, answer_of, claims_of, store_keys
@@ -63,8 +64,8 @@ class Traveller(Person):
 
 def switched_on(app: Flask, account_id: int, clock: FakeClock) -> tuple[pyotp.TOTP, list[str]]:
     with app.app_context(), transaction():
-        device = pyotp.TOTP(totp.begin(account_id, None, SECRET, clock.now()) or "")
-        codes = totp.confirm(account_id, None, device.at(clock.now()), SECRET, clock.now())
+        device = pyotp.TOTP(totp.begin(account_id, "browser", SECRET, clock.now()) or "")
+        codes = totp.confirm(account_id, "browser", device.at(clock.now()), SECRET, clock.now())
     clock.advance(minutes=5)
     assert isinstance(codes, list)
     return device, codes
@@ -251,9 +252,38 @@ def test_switching_on_and_off(app: Flask, account_id: int, clock: FakeClock, let
     person.client.post("/account/totp/off", data={"csrf_token": person.form().fields["csrf_token"]})
     with app.app_context():
         assert not totp.is_on(account_id)
+    (stays,) = sessions(app)
+    assert (stays.totp_at, stays.password_at is not None) == (None, True), "it rests on the app no more"
     deliver(app)
     subjects = [subject for _, subject, _ in letter_box.mails]
     assert subjects == ["您的账号已开通动态口令", "您的账号已关闭动态口令"]
+
+
+@pytest.mark.requirement("R90")
+def test_an_officer_switches_nothing_on_or_off(app: Flask, clock: FakeClock) -> None:
+    with app.app_context(), transaction():
+        row = officer("li", "key_office")
+    device, _ = switched_on(app, row.id, clock)
+    browser = let_in(app, row, "totp", now=clock.now())
+    page = browser.get("/account/totp").text
+    assert ("/account/totp/off" in page, "新的启用链接" in page) == (False, True)
+    answer = browser.post("/account/totp/off", data={"csrf_token": token_of(page)})
+    assert (answer.status_code, "新的启用链接" in answer.text) == (403, True)
+    with app.app_context():
+        assert totp.is_on(row.id)
+    with app.app_context(), transaction():
+        totp.switch_off(row.id, clock.now())
+    assert browser.get("/account/totp/setup").location == "/account/totp"
+    page = browser.get("/account/totp").text
+    assert ("/account/totp/setup" in page, "新的启用链接" in page) == (False, True)
+    # begun before there was a role
+    with app.app_context(), transaction():
+        mine = session.scalars(select(Session.id)).one()
+        device = pyotp.TOTP(totp.begin(row.id, mine, SECRET, clock.now()) or "")
+    fields = {"csrf_token": token_of(page), "code": device.at(clock.now())}
+    browser.post("/account/totp/setup", data=fields)
+    with app.app_context():
+        assert not totp.is_on(row.id)
 
 
 def test_new_recovery_codes(app: Flask, account_id: int, clock: FakeClock) -> None:

@@ -140,10 +140,11 @@ def bind(serial: str, file: Path) -> None:
         content = opened.read(presented.MAX_FILE_BYTES + 1)
     judged = presented.judge(content, step.rules(), words, web.now())
     origin = current.get()
+    asked = presented.Request(Filer(None, origin.operator), origin.why, web.runtime().hooks.acts)
     with transaction():
         words.keep()
         enrolment.held(serial)
-        number = presented.file(serial, judged, origin.why, Filer(None, origin.operator), web.now(), web.today())
+        number = presented.file(serial, judged, asked, web.now(), web.today())
     click.echo(f"{serial}: request {told(number, serial)} waits for an officer")
 
 
@@ -168,7 +169,8 @@ def withdraw(serials: tuple[str, ...]) -> None:
     """File, for an officer of the key office to confirm, that keys count no more, for ever: all of SERIALS or none."""
     origin, now = current.get(), web.now()
     with transaction():
-        filed = {serial: told(emergency.file(serial, origin.why, Filer(None, origin.operator), now), serial) for serial in dict.fromkeys(serials)}
+        by, acts = Filer(None, origin.operator), web.runtime().hooks.acts
+        filed = {serial: told(emergency.file(serial, origin.why, by, acts, now), serial) for serial in dict.fromkeys(serials)}
     for serial, number in filed.items():
         click.echo(f"{serial}: request {number} waits for an officer")
 

@@ -11,16 +11,16 @@ from idp.errors import Refusal
 from idp.key_register import reports
 from idp.key_register.models import EKey
 from idp.second_person import rules as second_person
-from idp.second_person.rules import Filer
+from idp.second_person.rules import Acts, Filer
 
 KIND = "ekey.withdraw"
 
 
-def file(serial: str, reason: str, by: Filer, now: datetime) -> int | Refusal:
+def file(serial: str, reason: str, by: Filer, acts: Acts, now: datetime) -> int | Refusal:
     """Ask another officer to withdraw the key (inside a transaction); the request's number."""
     if session.get(EKey, serial) is None:
         return Refusal("key_not_listed")
-    return _over(serial) or second_person.file(KIND, serial, {"serial": serial}, reason, by, now)
+    return _over(serial) or second_person.file(KIND, serial, {"serial": serial}, reason, by, acts, now)
 
 
 def withdraw(details: Mapping[str, Any], on_lost: OnLost, now: datetime) -> Refusal | None:

@@ -21,7 +21,7 @@ from idp.errors import Refusal
 from idp.key_register.live_keys import dead
 from idp.key_register.models import EKey
 from idp.second_person import rules as second_person
-from idp.second_person.rules import Filer
+from idp.second_person.rules import Acts, Filer
 
 KIND = "ekey.bind"
 MAX_FILE_BYTES = 16 * 1024
@@ -73,7 +73,16 @@ def _shown(identity: Identity, der: bytes) -> dict[str, str]:
     }
 
 
-def file(serial: str, judged: Presented | Refused | Refusal, reason: str, by: Filer, now: datetime, today: date) -> int | Refusal:
+@dataclass(frozen=True)
+class Request:
+    """Who asks, and why; `acts`: the table of what a second person confirms."""
+
+    by: Filer
+    reason: str
+    acts: Acts
+
+
+def file(serial: str, judged: Presented | Refused | Refusal, asked: Request, now: datetime, today: date) -> int | Refusal:
     """Ask another officer to bind it to this key, which is held (inside a transaction); the request's number."""
     if isinstance(judged, Refusal):
         return judged
@@ -85,7 +94,7 @@ def file(serial: str, judged: Presented | Refused | Refusal, reason: str, by: Fi
     if fault is not None:
         return fault
     identity = asdict(judged.identity) | {"not_after": judged.identity.not_after.isoformat()}
-    return second_person.file(KIND, serial, {"serial": serial, **judged.shown, "identity": identity}, reason, by, now)
+    return second_person.file(KIND, serial, {"serial": serial, **judged.shown, "identity": identity}, asked.reason, asked.by, asked.acts, now)
 
 
 def _why_not(serial: str, identity: Identity, today: date) -> Refusal | None:

@@ -101,7 +101,7 @@ def present(serial: str) -> Any:
     with transaction():
         words.keep()
         fault, reason = _changed(serial), request.form.get("certificate_reason", "")
-        number = fault or presented.file(serial, judged, reason, Filer(_by()), web.now(), web.today())
+        number = fault or presented.file(serial, judged, presented.Request(Filer(_by()), reason, web.runtime().hooks.acts), web.now(), web.today())
     return _answer(serial, _at("certificate_reason", number) if isinstance(number, Refusal) else url_for("second_person.show", number=number))
 
 
@@ -170,7 +170,7 @@ def _replace(serial: str) -> str | Refusal:
 
 def _withdraw(serial: str) -> str | Refusal:
     """R90: only files it; another officer confirms."""
-    number = emergency.file(serial, request.form.get("reason", ""), Filer(_by()), web.now())
+    number = emergency.file(serial, request.form.get("reason", ""), Filer(_by()), web.runtime().hooks.acts, web.now())
     return number if isinstance(number, Refusal) else url_for("second_person.show", number=number)
 
 

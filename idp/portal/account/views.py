@@ -32,7 +32,8 @@ def _page(name: str, **shown: Any) -> str:
 @web.access.person
 def totp_page() -> str:
     """Whether it is on, and what can be done."""
-    return _page("totp", state=totp.state(web.signed_in().account_id))
+    account_id = web.signed_in().account_id
+    return _page("totp", state=totp.state(account_id), officer=totp_changes.by_link_only(account_id))
 
 
 @pages.get("/account/totp/setup")
@@ -45,7 +46,7 @@ def setup() -> Any:
 def _setup(errors: list[Refusal], status: int = 200) -> Any:
     present, runtime = web.signed_in(), web.runtime()
     with transaction():
-        plain = totp.begin(present.account_id, present.session_id, runtime.secret, web.now())
+        plain = totp_changes.begin(present.account_id, present.session_id, runtime.secret, web.now())
     if plain is None:
         return redirect(url_for("account.totp_page"), 303)
     text = totp.uri(plain, hall.person(present.account_id).username, gettext("site.name"))
@@ -77,11 +78,12 @@ def confirm() -> Any:
 def switch_off() -> Any:
     """Switch it off; password and app were proven lately."""
     again = lately.ask(url_for("account.totp_page"))
-    if again is None:
-        present = web.signed_in()
-        with transaction():
-            totp_changes.switch_off(present.account_id, present.session_id, web.now(), web.runtime().hooks.session_ended)
-    return again or redirect(url_for("account.totp_page"), 303)
+    if again is not None:
+        return again
+    present = web.signed_in()
+    with transaction():
+        may = totp_changes.switch_off(present.account_id, present.session_id, web.now(), web.runtime().hooks.session_ended)
+    return redirect(url_for("account.totp_page"), 303) if may else (totp_page(), 403)
 
 
 @pages.post("/account/totp/recovery-codes")
