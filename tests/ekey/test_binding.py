@@ -201,8 +201,16 @@ def test_late_foreign_and_invented_challenges_do_not_count(signing_in: SignInTra
     nonce, other = _issue(signing_in), _begin("another browser")
     assert not _spend(nonce, signing_in, 120)
     assert not _spend(nonce, other)
+    assert not _spend(nonce, _begin("browser")), "another sign-in of the same browser"
     assert not any(_spend(invented, signing_in) for invented in ("", "x" * 44, nonce[:-1], nonce + "="))
     assert _spend(nonce, signing_in)
+
+
+def test_a_challenge_dies_when_its_sign_in_goes_to_another_browser(signing_in: SignInTransaction) -> None:
+    nonce = _issue(signing_in)
+    with transaction():
+        flow.hand_over(signing_in, "another browser")
+    assert not _spend(nonce, signing_in)
 
 
 def test_challenges_are_kept_as_digests_and_swept(signing_in: SignInTransaction) -> None:
