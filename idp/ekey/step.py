@@ -24,14 +24,14 @@ def may_skip(row: SignInTransaction) -> bool:
 
 def skip(row: SignInTransaction, now: datetime) -> bool:
     """Go on without the key; False if it is demanded."""
-    if flow.hold(row, steps.ekey_needed, now) and may_skip(row):
+    if flow.hold_account(row, steps.ekey_needed, now) is not None and may_skip(row):
         flow.record(row, ekey_wanted=False)
     return may_skip(row)
 
 
 def may_ask(row: SignInTransaction, now: datetime) -> bool:
     """Whether this sign-in, held from here on, may have one more challenge; counted."""
-    if not flow.hold(row, steps.ekey_needed, now):
+    if flow.hold_account(row, steps.ekey_needed, now) is None:
         return False
     asked = row.facts.get("ekey_asked", 0)
     if asked >= MOST_CHALLENGES:
@@ -55,7 +55,7 @@ class Proof:
 
 def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, today: date, proof: Proof | None = None) -> Refusal | None:
     """Step 7 and what came of it all: the key's time is noted, or the person is told why not. Without `proof`: now, with its PIN."""
-    if not flow.hold(row, steps.ekey_needed, now):
+    if flow.hold_account(row, steps.ekey_needed, now) is None:
         return None
     proof = proof or Proof(now, pin=True)
     if isinstance(found, Refused) or row.account_id is None:
@@ -77,16 +77,16 @@ def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | R
 
 def choices(row: SignInTransaction, now: datetime, today: date) -> tuple[str, ...]:
     """The serials among which the person says which key was proven; empty where nothing waits for that. Inside a transaction: keys are held."""
-    found = _waiting(row, now)
-    if found is None or row.account_id is None:
+    account, found = flow.hold_account(row, steps.ekey_needed, now), _waiting(row, now)
+    if account is None or found is None:
         return ()
-    bound = binding.bind_first_use(found, row.account_id, now, today)
+    bound = binding.bind_first_use(found, account.id, now, today)
     return bound.serials if isinstance(bound, Ambiguous) else ()
 
 
 def choose(row: SignInTransaction, serial: str, now: datetime, today: date) -> Refusal | None:
     """Bind the key that was proven before, as the person says after TOTP; None = go on."""
-    if not flow.hold(row, steps.ekey_needed, now):
+    if flow.hold_account(row, steps.ekey_needed, now) is None:
         return None
     found = _waiting(row, now)
     if found is None or row.account_id is None:
@@ -121,7 +121,7 @@ def note(row: SignInTransaction, why: Refused, now: datetime) -> None:
 def for_owner(row: SignInTransaction, browser: str, now: datetime, life_seconds: int) -> str | None:
     """【使用 {a} 登录】: a sign-in like this one under the name that the key belongs to; None if no such key was shown here."""
     owner = row.facts.get("ekey_owner")
-    if not owner or not flow.hold(row, steps.ekey_needed, now):
+    if not owner or flow.hold_account(row, steps.ekey_needed, now) is None:
         return None
     asked = {"ekey": "wish"} | {name: row.facts[name] for name in flow.ASKED if row.facts.get(name)}
     return flow.begin(browser, replace(flow.caller_of(row), login_hint=owner), now, life_seconds, asked=asked)

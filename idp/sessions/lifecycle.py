@@ -22,6 +22,14 @@ OnEnd = Callable[[Session, datetime], None]
 
 
 @dataclass(frozen=True)
+class Life:
+    """How long a session lives without activity, and at most."""
+
+    idle_seconds: int
+    absolute_seconds: int
+
+
+@dataclass(frozen=True)
 class UsedKey:
     """The e-key behind the factor `ekey`: its serial, and whether it asked for its PIN before it signed."""
 
@@ -51,7 +59,7 @@ def _remember(row: Session, key: UsedKey | None) -> None:
 
 
 def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime, key: UsedKey | None = None) -> str:
-    """The same account again in the same browser: the record stays, factors and the cookie's secret are new."""
+    """The same account again in the same browser: the record stays, `factors` and the cookie's secret are new."""
     secret = opaque_tokens.make()
     row.secret_digest, row.epoch, row.used_at = opaque_tokens.digest(secret), epoch, now
     for factor, at in factors.items():
@@ -59,6 +67,12 @@ def renew(row: Session, epoch: int, factors: dict[str, datetime], now: datetime,
     _remember(row, key)
     audit.session_started(now, account_id=row.account_id, session_id=row.id, amr=sorted(factors))
     return secret
+
+
+def forget_factors(row: Session) -> None:
+    """Nothing that was proven in this session before counts any more; who is asked for all of it once more renews it."""
+    row.password_at = row.totp_at = None
+    lose_key(row)
 
 
 def lose_key(row: Session) -> None:
@@ -80,9 +94,12 @@ def unended(secret: str) -> Session | None:
 def find(secret: str, now: datetime, idle_seconds: int) -> Session | None:
     """The live session behind a cookie; None if unknown, ended, idle too long or over (R77)."""
     row = unended(secret)
-    if row is None or now >= row.absolute_end or now >= row.used_at + timedelta(seconds=idle_seconds):
-        return None
-    return row
+    return row if row is not None and is_live(row, now, idle_seconds) else None
+
+
+def is_live(row: Session, now: datetime, idle_seconds: int) -> bool:
+    """Whether a session that nobody has ended still signs in: neither over nor idle too long (R77)."""
+    return now < row.absolute_end and now < row.used_at + timedelta(seconds=idle_seconds)
 
 
 def touch_due(row: Session, now: datetime) -> bool:

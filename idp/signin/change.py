@@ -9,7 +9,6 @@ from idp.accounts import credentials, password_policy
 from idp.accounts.argon2id import Hasher
 from idp.accounts.credentials import Candidate
 from idp.accounts.models import Account
-from idp.db import session
 from idp.errors import Refusal
 from idp.sessions import lifecycle
 from idp.settings import Settings
@@ -48,16 +47,13 @@ def judge(who: Subject, new: str, confirm: str, settings: Settings, secret: str,
     return faults
 
 
-def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on_end: Callable[[object, datetime], None]) -> bool:
-    """Set it and end every other session; False if the account has changed since the password was typed (another browser was first)."""
+def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on_end: Callable[[object, datetime], None]) -> None:
+    """Set it and end every other session; Stale if another browser was first."""
     # a double submit, or a second tab of this sign-in: it is done
-    if not flow.hold(row, steps.change_needed, now):
-        return True
-    account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
-    if account.epoch != row.facts["epoch"]:
-        return False
+    account = flow.hold_account(row, steps.change_needed, now)
+    if account is None:
+        return
     if credentials.set_password(account, new_hash, row.facts["change_due"], now):
         notices.announce_old_passwords_died(account.id, secret, now)
     lifecycle.end_all(account.id, "password_changed", now, on_end)
     flow.record(row, epoch=account.epoch, change_due=None)
-    return True

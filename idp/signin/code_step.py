@@ -14,6 +14,7 @@ from idp.db import session
 from idp.entitlements import rules
 from idp.errors import Refusal
 from idp.one_time_codes import codes, refusals
+from idp.sessions.models import Session
 from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
 
@@ -26,7 +27,13 @@ def due(row: SignInTransaction, account: Account, now: datetime) -> str:
     if not report:
         return "proven" if rules.asks_code(account.id, now.astimezone(BEIJING).date()) else ""
     # who reports while signed in and has no contact has proven as much as there is
-    return "given" if channels.ways(account) else "" if report != "public" else "none"
+    return "given" if channels.ways(account) else "" if _own(report.partition(":")[0], account) else "none"
+
+
+def _own(session_id: str, account: Account) -> bool:
+    """Whether the session that began the report ("public": none did) is one of this very account, which its password brought here."""
+    began = session.get(Session, int(session_id), populate_existing=True) if session_id.isdecimal() else None
+    return began is not None and began.account_id == account.id and began.epoch == account.epoch and began.ended_at is None
 
 
 def missed(row: SignInTransaction, account: Account, now: datetime) -> bool:
@@ -53,7 +60,7 @@ def _chosen(row: SignInTransaction, channel: str) -> Way | None:
 
 def send(row: SignInTransaction, channel: str, secret: str, now: datetime) -> Refusal | None:
     """Send a code to this contact; None = it is on its way, or a fresh one still is good."""
-    way = _chosen(row, channel) if flow.hold(row, steps.code_needed, now) else None
+    way = _chosen(row, channel) if flow.hold_account(row, steps.code_needed, now) is not None else None
     if way is None:
         return Refusal("code_channel", "channel")
     sent = codes.send(PURPOSE, _subject(row), way.channel, way.recipient, now, secret=secret, account_id=row.account_id, proven=way.proven)
@@ -64,7 +71,7 @@ def send(row: SignInTransaction, channel: str, secret: str, now: datetime) -> Re
 
 def prove(row: SignInTransaction, typed: str, secret: str, now: datetime) -> Refusal | None:
     """Judge the code; None = right, or the step is passed already."""
-    if not flow.hold(row, steps.code_needed, now):
+    if flow.hold_account(row, steps.code_needed, now) is None:
         return None
     way = _chosen(row, row.facts.get("code_channel", ""))
     if way is None:

@@ -12,6 +12,7 @@ from idp.db import session
 from idp.key_register.live_keys import dead
 from idp.key_register.models import EKey
 from idp.sessions import lifecycle
+from idp.sessions.lifecycle import Life
 from idp.sessions.models import Session
 from idp.signin import code_step, flow
 from idp.signin.flow import Step
@@ -30,7 +31,7 @@ class Signed:
 Outcome = Signed | Literal["not_yet", "stale"]
 
 
-def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> Outcome:
+def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None, life: Life, now: datetime, on_end: OnEnd) -> Outcome:
     """Complete the transaction and sign in. `not_yet`: the hub goes on (another request was first, or a step is needed after all).
 
     Judged on the held row, never on what the page saw: of two requests at once one may have brought another account (R54).
@@ -43,15 +44,14 @@ def finish(row: SignInTransaction, steps: Sequence[Step], present_id: int | None
     if code_step.missed(row, account, now) or _key_died(row, now):
         return "not_yet"
     flow.complete(row, now)
-    return Signed(_session(row, account, present_id, absolute_seconds, now, on_end))
+    return Signed(_session(row, account, present_id, life, now, on_end))
 
 
 def _usable(row: SignInTransaction) -> Account | None:
-    """The account, held, if it is still as it was when the password was typed (D15)."""
-    account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=True)
+    account = flow.account_as_proven(row)
     # an authenticator app that was switched on meanwhile was asked for nowhere
-    unasked = totp.is_on(account.id) and not row.facts.get("totp_on")
-    return account if account.closed is None and account.epoch == row.facts["epoch"] and not unasked else None
+    unasked = account is not None and totp.is_on(account.id) and not row.facts.get("totp_on")
+    return None if unasked else account
 
 
 def _key_died(row: SignInTransaction, now: datetime) -> bool:
@@ -84,13 +84,19 @@ def _key(row: SignInTransaction) -> lifecycle.UsedKey | None:
     return lifecycle.UsedKey(row.facts.get("ekey_serial"), row.facts.get("ekey_pin", True)) if "ekey_at" in row.facts else None
 
 
-def _session(row: SignInTransaction, account: Account, present_id: int | None, absolute_seconds: int, now: datetime, on_end: OnEnd) -> str:
-    """The same account in this browser keeps its session record, also after an idle end; another account ends it first (protocol.md, Session)."""
+def _session(row: SignInTransaction, account: Account, present_id: int | None, life: Life, now: datetime, on_end: OnEnd) -> str:
+    """The same account in this browser keeps its session record, also after an idle end; another account ends it first (protocol.md, Session).
+
+    What was proven in it before counts on only while it is live: an idle end means that all is asked for once more (R77).
+    """
     factors, key = _factors(row), _key(row)
-    present = session.get(Session, present_id) if present_id is not None else None
+    # held: a key that is reported now is taken from it before, or after
+    present = session.get(Session, present_id, populate_existing=True, with_for_update=True) if present_id is not None else None
     if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
+        if present.epoch != account.epoch or not lifecycle.is_live(present, now, life.idle_seconds):
+            lifecycle.forget_factors(present)
         return lifecycle.renew(present, account.epoch, factors, now, key)
     if present is not None:
         lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
-    _, secret = lifecycle.start(account.id, account.epoch, factors, now, absolute_seconds, key)
+    _, secret = lifecycle.start(account.id, account.epoch, factors, now, life.absolute_seconds, key)
     return secret

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 
 from idp import opaque_tokens
 from idp.accounts import totp
+from idp.accounts.models import Account
 from idp.db import session
 from idp.signin.models import SignInTransaction
 
@@ -48,6 +49,10 @@ class SignedIn:
     epoch: int
     session_id: int
     password_at: datetime
+
+
+class Stale(Exception):
+    """The account is not as it was when the password was typed: this sign-in is over (hub.step_page)."""
 
 
 # how long a double submit may come after the first
@@ -171,6 +176,28 @@ def hold(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime],
     session.flush()
     session.refresh(row, with_for_update=True)
     return row.completed_at is None and now < row.expires_at and needed(row, now)
+
+
+def account_as_proven(row: SignInTransaction, *, hold: bool = True) -> Account | None:
+    """The account of a transaction past the password, if it still is as it was when that was typed (D15); held.
+
+    Held always in this order: transaction, account, the office's key. `hold=False` is for pages.
+    """
+    account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=hold)
+    return account if account.closed is None and account.epoch == row.facts["epoch"] else None
+
+
+def hold_account(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> Account | None:
+    """`hold` for a step past the password, which acts on the account: the account, held; None if the step is not needed any more.
+
+    Raises Stale: a password that was changed, or an account that was closed meanwhile, proves nothing here.
+    """
+    if not hold(row, needed, now):
+        return None
+    account = account_as_proven(row)
+    if account is None:
+        raise Stale
+    return account
 
 
 def next_step(steps: Sequence[Step], row: SignInTransaction, now: datetime) -> Step | None:

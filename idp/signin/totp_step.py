@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Literal
 
 from idp.accounts import notices, totp
-from idp.accounts.models import Account
-from idp.db import session
 from idp.errors import Refusal
 from idp.signin import flow, steps
 from idp.signin.models import SignInTransaction
@@ -15,14 +13,15 @@ RECOVERY_USED = "recovery_code_used"
 
 def settle(row: SignInTransaction, kind: Literal["code", "recovery_code"], typed: str, secret: str, now: datetime) -> Refusal | None:
     """What was typed, judged; None = go on."""
-    if not flow.hold(row, steps.totp_needed, now) or row.account_id is None:
+    account = flow.hold_account(row, steps.totp_needed, now)
+    if account is None:
         return None
     prove = totp.prove_recovery if kind == "recovery_code" else totp.prove
-    refusal = prove(row.account_id, typed, secret, now)
+    refusal = prove(account.id, typed, secret, now)
     if refusal is None:
         flow.record(row, totp_at=now.isoformat(), totp_on=True)
         if kind == "recovery_code":
-            notices.announce(RECOVERY_USED, session.get_one(Account, row.account_id), now)
+            notices.announce(RECOVERY_USED, account, now)
         return None
     # switched off meanwhile, by somebody who had proven it
     if refusal.code == "totp_off":

@@ -412,6 +412,29 @@ def test_without_any_contact_the_public_page_sends_to_the_telephone(app: Flask, 
 
 
 @pytest.mark.requirement("R68")
+def test_anothers_session_spares_nobody_the_code(app: Flask, owner: int) -> None:
+    """Who is signed in as themselves begins a report and types another person's name and password."""
+    mine = "EKAAAAAAAAAAAAAA"
+    with app.app_context(), transaction():
+        victim = session.get_one(Account, owner)
+        victim.mobile = victim.mobile_proven_at = None
+        me = people.account(people.firm(victim), [f"{people.CODE}-other"], user_class=3)
+        people.former(me, "Another2Passw0rd")
+        people.key(me, ["export"], mine)
+        me.mobile_proven_at = START
+    person = Person(app)
+    person.type_password(f"{people.CODE}-other", "Another2Passw0rd")
+    assert person.at == "/hall"
+    person.open("/account/keys")
+    begun = {"csrf_token": person.text.split('name="csrf_token" value="', 1)[1].split('"', 1)[0], "serial": mine, "word": "lost"}
+    person.page = person.client.post("/account/keys/report", data=begun, follow_redirects=True)
+    person.submit(username=NAME, password=PASSWORD)
+    assert person.at.endswith("/code")
+    person.client.post(person.at.replace("/code", "/report"), data=begun | {"serial": SERIAL})
+    assert said(app) == []
+
+
+@pytest.mark.requirement("R68")
 @pytest.mark.requirement("R75")
 def test_damaged_on_the_accounts_page_then_each_sign_in_asks_for_a_code(app: Flask, owner: int, letter_box: LetterBox, clock: FakeClock) -> None:
     elsewhere, person = Person(app), Person(app)

@@ -14,7 +14,7 @@ from idp.accounts.models import Account
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.ekey import binding, chain, crl, leaf, protocol, revocation_cache, withdrawal
-from idp.ekey.models import CachedCrl
+from idp.ekey.models import CachedCrl, EKeyBinding
 from idp.entitlements import systems
 from idp.key_register.models import EKey
 from idp.oidc import keys, revocation
@@ -471,10 +471,31 @@ def test_an_account_closed_meanwhile_is_not_signed_in(world: World) -> None:
     person = Holder(world.app)
     person.open("/loginCorp.html")
     person.type_name()
+    nonce = person.challenge()
     with world.app.app_context(), transaction():
         session.get_one(Account, world.account_id).status = "disabled"
-    person.use(world.card)
+    assert person.use(world.card, nonce=nonce).status_code == 410
     assert world.sessions() == []
+    with world.app.app_context():
+        assert session.scalars(select(EKeyBinding)).all() == []
+
+
+@pytest.mark.requirement("R77")
+def test_after_an_idle_end_the_password_alone_revives_no_key(world: World) -> None:
+    rp = world.client()
+    person = Holder(world.app)
+    person.open("/loginCorp.html")
+    person.type_name()
+    person.use(world.card)
+    (before,) = world.sessions()
+    world.clock.advance(minutes=31)
+    person.open("/hall")
+    person.type_name(ekey=False)
+    assert person.at == "/hall"
+    (after,) = world.sessions()
+    assert after.id == before.id
+    claims = claims_at(rp, person.wants(rp))
+    assert (claims["acr"], claims["amr"]) == (ONLY_PASSWORD, ["pwd"])
 
 
 def test_the_longest_token_is_refused_before_it_is_read(world: World) -> None:

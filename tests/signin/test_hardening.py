@@ -330,6 +330,22 @@ def test_the_same_person_after_an_idle_end_goes_on_with_the_same_session(app: Fl
         assert session.scalars(select(Session.end_reason).order_by(Session.id)).all() == ["absolute", None]
 
 
+@pytest.mark.requirement("R77")
+def test_what_was_proven_before_an_idle_end_counts_no_more(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
+    person.sign_in(NAME, OLD, NEW)
+    with app.app_context(), transaction():
+        row = session.scalars(select(Session)).one()
+        row.totp_at = row.ekey_at = clock.now()
+        row.ekey_serial, row.ekey_pin = "EK76DA6FAE991C57", True
+    clock.advance(minutes=31)
+    person.type_password(NAME, NEW)
+    assert person.at == "/hall"
+    with app.app_context():
+        row = session.scalars(select(Session)).one()
+        kept = [bool(row.totp_at), bool(row.ekey_at), bool(row.ekey_serial), bool(row.ekey_pin)]
+        assert (row.password_at, row.used_at, kept) == (clock.now(), clock.now(), [False] * 4)
+
+
 def test_signing_out_ends_an_idle_session_too(app: Flask, person: Person, beijing: int, clock: FakeClock) -> None:
     person.sign_in(NAME, OLD, NEW)
     person.open("/signout")

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.settings import Settings
+from idp.signin import proof_step
 from tests import people
 from tests.fakes import FakeClock, LetterBox
 from tests.people import NAME, NEW, OLD
@@ -182,3 +183,55 @@ def test_who_gave_only_a_number_is_asked_for_mail_where_there_is_no_gateway(app:
     other = Person(app)
     other.type_password(NAME, NEW)
     assert other.at.endswith("/contacts")
+
+
+@pytest.mark.store
+@pytest.mark.parametrize("given", [{"mobile": "13900139000"}, {"email": "thief@example.net", "mobile_choice": ""}])
+@pytest.mark.parametrize("waits", ["contacts", "proof", "code"])
+def test_a_sign_in_that_waited_neither_replaces_nor_adds_to_what_another_has_proven(
+    app: Flask, person: Person, given: dict[str, str], waits: str
+) -> None:
+    """Whoever knows the password alone waits until the person has proven a number, then gives and proves their own."""
+    channel = "email" if "email" in given else "mobile"
+    thief = Person(app)
+    thief.type_password(NAME, NEW)
+    code = ""
+    if waits != "contacts":
+        thief.submit(**given)
+        assert thief.at.endswith("/proof")
+        code = thief.read_code(channel)
+    person.open("/loginCorp.html")
+    person.submit(username=NAME, password=NEW)
+    if person.at.endswith("/proof"):
+        press(person, "change")
+    person.submit(mobile="13800138000", mobile_choice="", email="", email_choice="")
+    person.submit(mobile_code=person.read_code())
+    assert person.at == "/hall"
+    if waits == "contacts":
+        thief.submit(**given)
+    elif waits == "proof":
+        press(thief, "change")
+    else:
+        thief.submit(**{f"{channel}_code": code})
+    assert thief.at == "/hall"
+    with app.app_context():
+        row = session.scalars(select(Account)).one()
+        assert (row.mobile, bool(row.mobile_proven_at), bool(row.email_proven_at)) == ("+8613800138000", True, False)
+
+
+def test_a_contact_that_was_proven_just_here_is_not_replaced_either(app: Flask, person: Person) -> None:
+    person.submit(mobile="13800138000", email="user@example.cn")
+    person.submit(mobile_code=person.read_code(), email_code=wrong(person.read_code("email")))
+    press(person, "change")
+    assert person.at == "/hall"
+    assert proven(app) == (True, False)
+
+
+@pytest.mark.requirement("R58")
+def test_only_what_was_sent_is_charged(person: Person, clock: FakeClock) -> None:
+    person.submit(mobile="13800138000")
+    person.read_code()
+    for _ in range(proof_step.PER_ACCOUNT.most + 1):
+        assert press(person, "send", channel="mobile") == 429
+    clock.advance(seconds=61)
+    assert press(person, "send", channel="mobile") == 200

@@ -124,7 +124,7 @@ def _report(row: SignInTransaction, serial: str, word: str) -> None:
     follow = withdrawal.Follow(hooks.key_lost, hooks.session_ended)
     with transaction():
         # a double click: the first one's receipt is shown
-        if not flow.hold(row, steps.report_needed, web.now()) or "receipt" in row.facts:
+        if flow.hold_account(row, steps.report_needed, web.now()) is None or "receipt" in row.facts:
             return
         how = "account" if own is not None else PUBLIC
         done = withdrawal.report(serial, word, how, days, follow, web.now(), web.today(), keep=own)

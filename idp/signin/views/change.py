@@ -54,8 +54,8 @@ def submit(row: SignInTransaction) -> Any:
         return _page(row, errors, 422)
     new_hash = hasher().hash(new)
     with transaction():
-        done = change.commit(row, new_hash, runtime.secret, web.now(), runtime.hooks.session_ended)
-    return hub.lead_on(row) if done else hub.expired(row)
+        change.commit(row, new_hash, runtime.secret, web.now(), runtime.hooks.session_ended)
+    return hub.lead_on(row)
 
 
 def _old_errors(row: SignInTransaction, who: change.Subject) -> list[Refusal]:

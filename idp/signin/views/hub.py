@@ -46,14 +46,25 @@ def step_page(step: str) -> Callable[[Page], Callable[[str], Any]]:
             over = not mine or row.completed_at is not None
             if over and not _proves_anew(row, step):
                 return finished(row)
-            if not over and _current(row) != step:
-                return lead_on(row)
+            away = None if over else _away(row, step)
+            if away is not None:
+                return away
             web.allow_form_action(*row.form_action)
-            return page(_again(row) if over else row)
+            try:
+                return page(_again(row) if over else row)
+            except flow.Stale:
+                return expired(row)
 
         return view
 
     return decorate
+
+
+def _away(row: SignInTransaction, step: str) -> BaseResponse | tuple[str, int] | None:
+    """Where else this sign-in is; None = at this step."""
+    if "epoch" in row.facts and flow.account_as_proven(row, hold=False) is None:
+        return expired(row)
+    return lead_on(row) if _current(row) != step else None
 
 
 def _current(row: SignInTransaction) -> str | None:
@@ -88,12 +99,17 @@ def _finish(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     present = unended()
     present_id = present.id if present is not None else None
     with transaction():
-        outcome = finish.finish(row, runtime.hooks.steps, present_id, runtime.settings.session_absolute_seconds, now, runtime.hooks.session_ended)
+        outcome = finish.finish(row, runtime.hooks.steps, present_id, _life(), now, runtime.hooks.session_ended)
         if isinstance(outcome, finish.Signed):
             _remember(row, device)
     if outcome == "not_yet":
         return redirect(url_for("signin.continue_", transaction_id=row.id), 303)
     return _back(row, outcome.secret, device) if isinstance(outcome, finish.Signed) else expired(row)
+
+
+def _life() -> lifecycle.Life:
+    settings = web.runtime().settings
+    return lifecycle.Life(settings.session_idle_seconds, settings.session_absolute_seconds)
 
 
 def _may_finish(row: SignInTransaction) -> bool:

@@ -14,7 +14,7 @@ from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal
 from idp.one_time_codes import codes
-from idp.signin import contacts_step, proof_step
+from idp.signin import contacts_step, proof_step, steps
 from idp.signin.models import SignInTransaction
 from idp.signin.proof_step import Sending
 from idp.signin.views import bp, hub
@@ -63,12 +63,11 @@ def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> t
 @bp.get("/signin/<transaction_id>/proof", endpoint="proof")
 @web.access.anyone
 @hub.step_page("proof")
-def show(row: SignInTransaction) -> tuple[str, int]:
+def show(row: SignInTransaction) -> Any:
     """A field for each contact; the first time codes leave with it."""
-    if not row.facts.get("proof_sent"):
-        with transaction():
-            proof_step.arrive(row, _sending(), web.now())
-    return _page(row, [])
+    with transaction():
+        proof_step.arrive(row, _sending(), web.now())
+    return _page(row, []) if steps.proof_needed(row, web.now()) else hub.lead_on(row)
 
 
 @bp.post("/signin/<transaction_id>/proof", endpoint="proof_post")
@@ -80,6 +79,8 @@ def submit(row: SignInTransaction) -> Any:
     if action == "send":
         with transaction():
             refusal = proof_step.again(row, request.form.get("channel", ""), _sending(), now)
+        if not steps.proof_needed(row, now):
+            return hub.lead_on(row)
         return _page(row, [refusal], 429) if refusal else _page(row, [])
     with transaction():
         faults = _act(row, action, now)

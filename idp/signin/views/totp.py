@@ -8,7 +8,7 @@ from idp import web
 from idp.accounts import totp
 from idp.db import transaction
 from idp.errors import Refusal
-from idp.signin import flow, totp_step
+from idp.signin import flow, steps, totp_step
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
 
@@ -37,8 +37,8 @@ def submit(row: SignInTransaction) -> Any:
     """Judge the code; or on to the e-key in its place."""
     if request.form.get("action") == "ekey" and web.runtime().settings.ekey_on:
         with transaction():
-            flow.hold(row, lambda *_: True, web.now())
-            flow.record(row, ekey_wanted=True)
+            if flow.hold_account(row, steps.totp_needed, web.now()) is not None:
+                flow.record(row, ekey_wanted=True)
         return hub.lead_on(row)
     typed, recovery = request.form.get("code", ""), request.form.get("recovery_code", "")
     kind, what = ("recovery_code", recovery) if recovery.strip() and not typed.strip() else ("code", typed)
