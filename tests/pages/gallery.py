@@ -171,7 +171,7 @@ EVENTS.append(Thing(at=START, event="ekey.reported", operator="", detail={"word"
 DAMAGED = Thing(word="damaged", at=START, number="20260302-ABCD2345")
 KNOWN_KEY = Thing(key=KEY, fault=None, report=None, account=KNOWN, bindings=[Thing(not_after=START)], initial=GIVEN, events=EVENTS, licences=LICENCES)
 BROKEN_KEY = Thing(**{**vars(KNOWN_KEY), "fault": "key_damaged", "report": DAMAGED})
-KEY_PAGE: dict[str, Any] = {"seen": "s", "username": f"{people.NAME}", "reason": "", "replacement": "", "replace_reason": "", "certificate_reason": ""}
+KEY_PAGE: dict[str, Any] = {"seen": "s", "username": people.NAME, "reason": "", "replacement": "", "replace_reason": "", "certificate_reason": ""}
 KEY_PAGE |= {"enrol_reason": "", "letter_reason": "", "existing": True}
 REQUEST = Thing(
     number=7,

@@ -235,3 +235,13 @@ def test_only_what_was_sent_is_charged(person: Person, clock: FakeClock) -> None
         assert press(person, "send", channel="mobile") == 429
     clock.advance(seconds=61)
     assert press(person, "send", channel="mobile") == 200
+
+
+def test_the_page_of_a_sign_in_that_waited_leads_on(app: Flask, person: Person) -> None:
+    person.submit(mobile="13800138000")
+    code = person.read_code()
+    other = Person(app)
+    other.type_password(NAME, NEW)
+    other.open(other.at)
+    person.submit(mobile_code=code)
+    assert other.open(other.at).request.path == "/hall"
