@@ -482,6 +482,16 @@ def test_a_sign_in_under_way_at_the_report_does_not_slip_through(app: Flask, own
     assert live_sessions(app) == []
 
 
+@pytest.mark.requirement("R68")
+def test_the_session_that_reports_its_own_key_stays_without_it(app: Flask, owner: int) -> None:
+    with app.app_context(), transaction():
+        key = lifecycle.UsedKey(SERIAL, pin=True)
+        row, _ = lifecycle.start(owner, 1, dict.fromkeys(("password", "ekey"), START), START, 3600, key)
+        number = row.id
+        withdrawal.report(SERIAL, "lost", "account", 15, FOLLOW, START, TODAY, keep=number)
+    assert [(each.id, each.ekey_at, each.ekey_serial) for each in live_sessions(app)] == [(number, None, None)]
+
+
 def test_receipts_are_for_their_owner(app: Flask, owner: int) -> None:
     number = say(app, "lost").number
     with app.app_context(), transaction():
