@@ -53,7 +53,5 @@ def test_lines_stand_in_the_order_of_people(marked: list[Proof]) -> None:
 
 
 def test_an_event_shows_its_name_words_and_facts() -> None:
-    source = (
-        'def gone(now, *, key: int) -> None:\n    """It\n    went."""\n    write("key.gone", now, key=key)\n'
-    )
+    source = 'def gone(now, *, key: int) -> None:\n    """It\n    went."""\n    write("key.gone", now, key=key)\n'
     assert make_audit_events.page(source).endswith("| `key.gone` | It went. | `key` |\n")
