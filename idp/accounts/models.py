@@ -1,8 +1,9 @@
 """The tables of accounts."""
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from idp.db import Base
@@ -13,7 +14,7 @@ from idp.key_register.models import EKey
 class Account(Base):
     """One person's account (D10). `sub` is random and never reused (D11); `epoch` grows with whatever must end every grant.
 
-    `user_class` 1–4 as in R17 and R56, 0 for an officer, who belongs to no enterprise and none of the four (R90) · `status` active | disabled ·
+    `user_class` 1–4 as in R17 and R56, 0 for an officer, who belongs to no enterprise and none of the four (R90) · `status` active | disabled | linked (it is part of another one now, R87) ·
     `password_hash` the platform password (argon2id), None until it is set ·
     `contacts_given_at` when the person confirmed contacts, `contacts_put_off_at` when they first put that off (R57).
     """
@@ -90,7 +91,7 @@ class FormerPassword(Base):
     """A password hash of an old system, sealed with a key outside the database (R62).
 
     `account_id` is None until the merge; `enabled` is False for a disabled row (D15: opens nothing). All rows of an account die in the commit
-    of its first own password; the row is the only place where an old hash stands.
+    of its first own password; the row is the only place where an old hash stands. `replaced` by a later dump: it opens nothing any more.
     """
 
     __tablename__ = "former_passwords"
@@ -102,6 +103,7 @@ class FormerPassword(Base):
     encoding: Mapped[str] = mapped_column(String(16), default="utf-8")
     sealed_hash: Mapped[str] = mapped_column(String(600))
     enabled: Mapped[bool] = mapped_column(default=True)
+    replaced: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class InitialPassword(Base):
@@ -179,3 +181,21 @@ class AccountRole(Base):
     region: Mapped[str] = mapped_column(String(12), primary_key=True, default="")
     since: Mapped[datetime]
     granted_by: Mapped[str] = mapped_column(String(64))
+
+
+class AccountLink(Base):
+    """That the account `linked_id` became part of `account_id` (R87), for good after `undo_until`.
+
+    `moved`: what went over, so that it can go back: names, keys, entitlements, imported contacts. `how` its owner proved it: password | ekey.
+    """
+
+    __tablename__ = "account_links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    linked_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    how: Mapped[str] = mapped_column(String(16))
+    moved: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    at: Mapped[datetime]
+    undo_until: Mapped[datetime]
+    undone_at: Mapped[datetime | None]

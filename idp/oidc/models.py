@@ -91,6 +91,7 @@ class Grant(Base):
     `sub` is what this client calls the person. `requested_scope` is the request's own word, `asked_scope` what of it this client may have and
     the person consented to, `scope` what the rights left of that. `epoch` is the account's at the time. `claims`: the names asked for one by
     one, under `id_token` and `userinfo`. `cnf`: what its tokens were bound to last (RFC 7800), {} = nothing.
+    `only_system`, `entry_remaining`: as the session has them that it rests on.
     """
 
     __tablename__ = "oidc_grants"
@@ -111,6 +112,8 @@ class Grant(Base):
     auth_time: Mapped[datetime]
     claims: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     cnf: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict, server_default="{}")
+    only_system: Mapped[str | None] = mapped_column(String(40))
+    entry_remaining: Mapped[int | None]
     epoch: Mapped[int]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)

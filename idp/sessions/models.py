@@ -13,7 +13,8 @@ class Session(Base):
 
     A time per factor: `password_at`, `totp_at`, `ekey_at`. `ekey_serial`: of the key behind
     `ekey_at`; `ekey_pin` whether that key asked for its PIN. `epoch` is the account's epoch at the start.
-    `ended_at` with `end_reason` once over.
+    `ended_at` with `end_reason` once over. `only_system`: it came by the legacy entry and opens that one system alone (R54), with
+    `entry_remaining` such log-ins left (None: they are not counted).
     """
 
     __tablename__ = "sessions"
@@ -33,6 +34,8 @@ class Session(Base):
     absolute_end: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(String(32))
+    only_system: Mapped[str | None] = mapped_column(String(40))
+    entry_remaining: Mapped[int | None]
 
 
 class SessionClient(Base):
