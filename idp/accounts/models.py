@@ -14,7 +14,8 @@ from idp.key_register.models import EKey
 class Account(Base):
     """One person's account (D10). `sub` is random and never reused (D11); `epoch` grows with whatever must end every grant.
 
-    `user_class` 1–4 as in R17 and R56, 0 for an officer, who belongs to no enterprise and none of the four (R90) · `status` active | disabled | linked (it is part of another one now, R87) ·
+    `user_class` 1–4 as in R17 and R56, 0 for an officer, who belongs to no enterprise and none of the four (R90) ·
+    `status` active | disabled | linked (it is part of another one now, R87) ·
     `password_hash` the platform password (argon2id), None until it is set ·
     `contacts_given_at` when the person confirmed contacts, `contacts_put_off_at` when they first put that off (R57).
     """

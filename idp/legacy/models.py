@@ -98,8 +98,9 @@ class LegacyRow(Base):
 
 
 class LegacyRowChange(Base):
-    """A row as it was (`before`: column → value, dates as text) before an import changed it. `former_password_id`: the old hash that was replaced,
-    kept so that the import can be taken back; it dies with the others (R62).
+    """A row as it was (`before`: column → value, dates as text) before an import changed it.
+
+    `former_password_id`: the old hash that was replaced, kept so that the import can be taken back; it dies with the others (R62).
     """
 
     __tablename__ = "legacy_row_changes"

@@ -115,11 +115,11 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_legacy_row_changes_row_id"), ["row_id"], unique=False)
 
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("replaced", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+        batch_op.add_column(sa.Column("replaced", sa.Boolean(), server_default=sa.false(), nullable=False))
 
     with op.batch_alter_table("legacy_rows", schema=None) as batch_op:
         batch_op.add_column(sa.Column("added_in", sa.Integer(), nullable=True))
-        batch_op.add_column(sa.Column("unmerged", sa.Boolean(), server_default=sa.text("1"), nullable=False))
+        batch_op.add_column(sa.Column("unmerged", sa.Boolean(), server_default=sa.true(), nullable=False))
         batch_op.add_column(sa.Column("batch_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("entry_logins", sa.Integer(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("entry_extra", sa.Integer(), server_default="0", nullable=False))
