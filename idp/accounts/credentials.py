@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import delete, or_, select, true
+from sqlalchemy import and_, delete, or_, select, true
 
 from idp import opaque_tokens
 from idp.accounts import initial_password, password_hashes
@@ -59,11 +59,12 @@ class Proof:
 def load(accounts: Sequence[Account], *, disabled_rows: bool = False) -> list[Candidate]:
     """Read what `prove()` needs. Disabled rows' passwords open nothing (D15), but a disabled account's owner is told so after the right one.
 
-    `disabled_rows` takes them all the same, to keep what was ever used from coming back (R55).
+    `disabled_rows` takes them all the same, and the replaced ones, to keep what was ever used from coming back (R55).
     """
     ids = [account.id for account in accounts]
     disabled = [account.id for account in accounts if account.status != "active"]
-    usable = true() if disabled_rows else or_(FormerPassword.enabled, FormerPassword.account_id.in_(disabled))
+    # what a later dump has replaced opens nothing (D17)
+    usable = true() if disabled_rows else and_(~FormerPassword.replaced, or_(FormerPassword.enabled, FormerPassword.account_id.in_(disabled)))
     rows = session.scalars(select(FormerPassword).where(FormerPassword.account_id.in_(ids), usable)).all()
     former = {id_: [Former(r.system, r.scheme, r.encoding, r.sealed_hash) for r in rows if r.account_id == id_] for id_ in ids}
     initial = initial_password.load(ids)
