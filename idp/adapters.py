@@ -66,6 +66,10 @@ class Outbound(Protocol):
         """POST of a form; Unreachable if there is no answer."""
         ...
 
+    def push(self, url: str, kind: str, body: bytes, *, most: int = ...) -> Fetched:
+        """POST of a body of the media type `kind`; Unreachable if there is no answer."""
+        ...
+
     def refuses(self, url: str) -> str | None:
         """Whether `url` would never be called (a private address, plain http), as a stable code; asked when it is registered."""
         ...

@@ -23,7 +23,7 @@ from idp.ekey.office import views as key_office_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
-from idp.oidc import access_tokens, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
+from idp.oidc import access_tokens, account_events, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
 from idp.oidc import endpoints as oidc_endpoints
 from idp.oidc import revocation as oidc_revocation
 from idp.oidc.endpoints import resource as oidc_resource
@@ -154,6 +154,7 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
         account_notices.NOTICE: account_notices.tell(adapters, settings.service_telephone),
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
+        account_events.ACCOUNT_EVENT: account_events.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
         revocation_cache.CRL: revocation_cache.fetch(adapters.outbound, trust, crl_urls, adapters.clock.now),
     }
@@ -178,10 +179,10 @@ def load_principal() -> web.Principal | None:
     if account is None or account.epoch != found.epoch or account.closed is not None:
         return None
     # R77: pages of a person are activity; protocol endpoints decide for themselves
-    if web.declared_here() in ("person", "officer") and lifecycle.touch_due(found, now):
+    if web.declared_here() in ("person", "officer") and found.only_system is None and lifecycle.touch_due(found, now):
         with db.transaction():
             lifecycle.touch(found.id, now)
-    return web.Principal(account.id, found.id)
+    return web.Principal(account.id, found.id, found.only_system)
 
 
 def proven_twice(present: web.Principal) -> bool:
@@ -202,6 +203,9 @@ HOOKS = web.Hooks(
     acts=ACTS,
     officer_nav=NAV,
     own_client=oidc_resource.own_client,
+    accounts_joined=account_events.joined,
+    accounts_parted=account_events.parted,
+    account_taken_back=account_events.taken_back,
 )
 
 

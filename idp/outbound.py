@@ -111,6 +111,10 @@ class Client:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._exchange("POST", url, urlencode(form).encode(), headers, most)
 
+    def push(self, url: str, kind: str, body: bytes, *, most: int = MOST_BYTES) -> Fetched:
+        """POST of a body of the media type `kind`."""
+        return self._exchange("POST", url, body, {"Content-Type": kind, "Accept": "application/json"}, most)
+
     def refuses(self, url: str) -> str | None:
         """Whether `url` would not be called at all, as a stable code, for registration; a name without an address is let pass.
 

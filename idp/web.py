@@ -38,6 +38,9 @@ class Hooks:
     `step_up(principal, path)` opens the proof of another factor that comes back to `path` · `acts` is what a second
     person confirms, by kind · `officer_nav` are the officers' pages ·
     `own_client(scope)` reads which client calls in its own name with an access token of that scope, else gives the answer that turns it away.
+    `accounts_joined(old account_id, new account_id, now)`: the old account is from now on the new one · `accounts_parted`, the same arguments: it
+    is one of its own again · `account_taken_back(account_id, now)`: it is no more. All three run in the commit that does it, while both accounts
+    still stand there with their grants: the clients that know them will be told.
     """
 
     load_principal: Callable[[], "Principal | None"]
@@ -51,6 +54,9 @@ class Hooks:
     acts: Mapping[str, Any]
     officer_nav: tuple[Any, ...]
     own_client: Callable[[str], "str | Response"]
+    accounts_joined: Callable[[int, int, datetime], None]
+    accounts_parted: Callable[[int, int, datetime], None]
+    account_taken_back: Callable[[int, datetime], None]
 
 
 @dataclass(frozen=True)
@@ -83,17 +89,24 @@ def today() -> date:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who a request comes from: ids only."""
+    """Who a request comes from: ids only. `only_system`: who came by the legacy entry opens that one system alone (R54)."""
 
     account_id: int
     session_id: int
+    only_system: str | None = None
 
 
-def principal() -> Principal | None:
-    """Who is signed in, if anybody; loaded once a request."""
+def present() -> Principal | None:
+    """Whose session this browser has, if anybody's, a limited one too; loaded once a request. Pages ask `principal()`."""
     if "principal" not in g:
         g.principal = runtime().hooks.load_principal()
     return cast("Principal | None", g.principal)
+
+
+def principal() -> Principal | None:
+    """Who is signed in, if anybody. R54: whoever came by the legacy entry is nobody here."""
+    found = present()
+    return found if found is not None and found.only_system is None else None
 
 
 def signed_in() -> Principal:

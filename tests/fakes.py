@@ -56,6 +56,7 @@ class FakeWeb:
         self.inside: set[str] = set()
         self.asked: list[str] = []
         self.posted: list[tuple[str, dict[str, str]]] = []
+        self.pushed: list[tuple[str, str, str]] = []
 
     def get(self, url: str, *, most: int = 0) -> Fetched:
         self.asked.append(url)
@@ -65,6 +66,10 @@ class FakeWeb:
 
     def post(self, url: str, form: Mapping[str, str], *, most: int = 0) -> Fetched:
         self.posted.append((url, dict(form)))
+        return self.get(url)
+
+    def push(self, url: str, kind: str, body: bytes, *, most: int = 0) -> Fetched:
+        self.pushed.append((url, kind, body.decode()))
         return self.get(url)
 
     def refuses(self, url: str) -> str | None:
@@ -92,6 +97,11 @@ class PublicWeb:
         if url in self.whole.inside:
             raise Unreachable("address")
         return self.whole.post(url, form, most=most)
+
+    def push(self, url: str, kind: str, body: bytes, *, most: int = 0) -> Fetched:
+        if url in self.whole.inside:
+            raise Unreachable("address")
+        return self.whole.push(url, kind, body, most=most)
 
     def refuses(self, url: str) -> str | None:
         return "address" if url in self.whole.inside else self.whole.refuses(url)

@@ -10,6 +10,11 @@ def client_changed(now: datetime, *, client_id: str, change: str) -> None:
     write("oidc.client.changed", now, client_id=client_id, detail={"change": change})
 
 
+def account_event_refused(now: datetime, *, client_id: str, event: str, reason: str) -> None:
+    """A client said that it does not take our word on a joined account (RFC 8935 §2.4); it is not told again."""
+    write("oidc.account_event.refused", now, client_id=client_id, detail={"event": event, "reason": reason})
+
+
 def client_logo_kept(now: datetime, *, client_id: str, version: str) -> None:
     """A client's logo was fetched and drawn anew; from now on pages show it."""
     write("oidc.client.logo.kept", now, client_id=client_id, detail={"version": version})

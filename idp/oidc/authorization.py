@@ -13,7 +13,7 @@ from idp import opaque_tokens
 from idp.audit import provider as audit
 from idp.db import session as db_session
 from idp.entitlements import rules as entitlements
-from idp.oidc import acr, claims, clients, consents, pushed_requests, scopes, subjects
+from idp.oidc import account_events, acr, claims, clients, consents, pushed_requests, scopes, subjects
 from idp.oidc.checks import Fault, Subject
 from idp.oidc.models import AuthorizationCode, Grant
 from idp.sessions import lifecycle
@@ -268,4 +268,6 @@ def add_grant(subject: Subject, person: Person, allowed: Allowed, now: datetime)
         "expires_at": person.session_end,
     }
     grant_id: int = db_session.connection().execute(_ADD_GRANT, values).scalar_one()
+    if client.registration.security_events_uri is not None:
+        account_events.remember(person.account_id, client.client_id)
     return grant_id

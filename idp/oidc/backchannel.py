@@ -13,9 +13,10 @@ from idp import opaque_tokens
 from idp.accounts.models import Account
 from idp.adapters import Outbound
 from idp.db import session
-from idp.oidc import subjects
-from idp.oidc.clients import ClientCache
+from idp.oidc import pushing, subjects
+from idp.oidc.clients import Client
 from idp.oidc.keys import KeyRing
+from idp.oidc.pushing import Word
 from idp.outbox.queue import Handler, enqueue
 from idp.sessions.models import SessionClient
 
@@ -23,10 +24,6 @@ LOGOUT_TOKEN = "oidc_logout_token"  # noqa: S105  # the kind of an outbox item
 LIFE = timedelta(seconds=120)
 TYPE = "logout+jwt"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-
-
-class NotTakenError(OSError):
-    """The client did not take the token; the outbox tries again."""
 
 
 def session_over(session_id: int, account_id: int, now: datetime) -> None:
@@ -57,22 +54,17 @@ def claims(issuer: str, client_id: str, sub: str, sid: str, now: datetime) -> di
 
 def deliver(outbound: Outbound, issuer: str, keys: KeyRing, clock: Callable[[], datetime]) -> Handler:
     """The handler: sign now, POST, and be content only with 200 or 204; OSError = try again."""
-    clients = ClientCache()
 
-    def handle(facts: dict[str, Any]) -> None:
-        client = clients.find(facts["client_id"])
-        uri = client.registration.backchannel_logout_uri if client is not None else None
+    def say(client: Client, facts: dict[str, Any]) -> Word | None:
+        uri = client.registration.backchannel_logout_uri
         own = session.scalar(select(Account.sub).where(Account.id == facts["account_id"]))
-        sub = subjects.known(facts["account_id"], own, client.registration) if client is not None and own is not None else None
-        if client is None or uri is None or sub is None:  # nobody is left to be told
-            return
-        content = claims(issuer, client.client_id, sub, facts["sid"], clock())
-        token = keys.latest().sign(content, client.registration.id_token_signed_response_alg, TYPE)
-        # nothing stays open while another server takes its time
-        session.rollback()
-        answer = client.registration.reached_by(outbound).post(uri, {"logout_token": token})
-        # §2.8: 200; some answer 204. Redirects are not followed.
-        if answer.status not in (200, 204):
-            raise NotTakenError(f"{client.client_id} answered {answer.status}")
+        if uri is None or own is None:  # nobody is left to be told
+            return None
+        sub = subjects.known(facts["account_id"], own, client.registration)
+        return Word(uri, TYPE, claims(issuer, client.client_id, sub, facts["sid"], clock()))
 
-    return handle
+    def hand(way: Outbound, word: Word, token: str) -> bool:
+        # §2.8: 200; some answer 204. Redirects are not followed.
+        return way.post(word.uri, {"logout_token": token}).status in (200, 204)
+
+    return pushing.handler(outbound, keys, say, hand)

@@ -44,6 +44,15 @@ class ClientLogo(Base):
     png: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
+class KnownSubject(Base):
+    """That a client which wants to hear of joined accounts has been told a person's `sub` once; grants and sessions are long gone by then."""
+
+    __tablename__ = "oidc_known_subjects"
+
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("oidc_clients.client_id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
 class PairwiseSubject(Base):
     """What one account is called at the clients of one sector (OIDC Core §8.1): random, made at the first authorization, never reused."""
 

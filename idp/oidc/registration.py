@@ -55,7 +55,7 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._~][A-Za-z0-9._~-]{0,99}\Z")
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_readable)] | None
 UriList = Annotated[tuple[str, ...], Field(max_length=50)]
 # what we call ourselves stands first
-CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "logo_uri")
+CALLED_URIS = ("jwks_uri", "sector_identifier_uri", "backchannel_logout_uri", "security_events_uri", "logo_uri")
 SINGLE_URIS = (*CALLED_URIS, "initiate_login_uri", "client_uri", "policy_uri", "tos_uri")
 
 
@@ -99,6 +99,7 @@ class Registration(BaseModel):
     initiate_login_uri: str | None = None
     backchannel_logout_uri: str | None = None
     backchannel_logout_session_required: bool = False
+    security_events_uri: str | None = None
     client_uri: str | None = None
     logo_uri: str | None = None
     policy_uri: str | None = None

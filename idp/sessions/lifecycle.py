@@ -38,14 +38,26 @@ class UsedKey:
 
 
 def start(
-    account_id: int, epoch: int, factors: dict[str, datetime], now: datetime, absolute_seconds: int, key: UsedKey | None = None
+    account_id: int,
+    epoch: int,
+    factors: dict[str, datetime],
+    now: datetime,
+    absolute_seconds: int,
+    key: UsedKey | None = None,
+    *,
+    only_system: str | None = None,
+    entry_remaining: int | None = None,
 ) -> tuple[Session, str]:
-    """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret."""
+    """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret.
+
+    `only_system`: it opens that one system alone (R54), with `entry_remaining` such log-ins left (None: they are not counted).
+    """
     secret = opaque_tokens.make()
     times = {f"{factor}_at": at for factor, at in factors.items()}
     end = now + timedelta(seconds=absolute_seconds)
     digest = opaque_tokens.digest(secret)
     row = Session(account_id=account_id, epoch=epoch, secret_digest=digest, started_at=now, used_at=now, absolute_end=end, **times)
+    row.only_system, row.entry_remaining = only_system, entry_remaining
     _remember(row, key)
     db_session.add(row)
     db_session.flush()

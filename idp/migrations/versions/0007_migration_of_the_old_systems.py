@@ -114,6 +114,17 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_legacy_row_changes_former_password_id"), ["former_password_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_legacy_row_changes_row_id"), ["row_id"], unique=False)
 
+    op.create_table(
+        "oidc_known_subjects",
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("client_id", sa.String(length=128), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_oidc_known_subjects_account_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["client_id"], ["oidc_clients.client_id"], name=op.f("fk_oidc_known_subjects_client_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("account_id", "client_id", name=op.f("pk_oidc_known_subjects")),
+    )
+    with op.batch_alter_table("oidc_known_subjects", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_oidc_known_subjects_client_id"), ["client_id"], unique=False)
+
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
         batch_op.add_column(sa.Column("replaced", sa.Boolean(), server_default=sa.false(), nullable=False))
 
@@ -180,6 +191,10 @@ def downgrade():
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
         batch_op.drop_column("replaced")
 
+    with op.batch_alter_table("oidc_known_subjects", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_oidc_known_subjects_client_id"))
+
+    op.drop_table("oidc_known_subjects")
     with op.batch_alter_table("legacy_row_changes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_legacy_row_changes_row_id"))
         batch_op.drop_index(batch_op.f("ix_legacy_row_changes_former_password_id"))
