@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
-from idp.accounts import credentials, initial_password, lockout, roles
+from idp.accounts import initial_password, lockout, roles
 from idp.accounts import notices as account_notices
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
@@ -20,6 +20,7 @@ from idp.ekey.office import emergency, presented
 from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
+from idp.legacy import cutover
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
@@ -85,9 +86,8 @@ NAV = (
 
 
 def forget_old_hashes(now: datetime) -> None:
-    """R62: by the settings, 180 days after the cut-over."""
-    settings = web.runtime().settings
-    credentials.forget_unused(settings.legacy_cutover, settings.old_hash_days, web.today(), now)
+    """R62: by the setting, 180 days after their system's cut-over."""
+    cutover.forget_old_hashes(web.runtime().settings.old_hash_days, now)
 
 
 def end_closed_sessions(now: datetime) -> None:

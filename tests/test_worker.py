@@ -4,18 +4,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from idp.accounts.models import FormerPassword
-from idp.adapters import Adapters
-from idp.app import JOBS, create_app
-from idp.db import db, session, transaction
+from idp.app import JOBS
+from idp.db import session, transaction
 from idp.limits import LimitWindow, Rule, take
 from idp.sessions import lifecycle
 from idp.sessions.models import Session, SessionClient
-from idp.settings import Settings
 from idp.signin.models import SignInTransaction
 from idp.worker import run_once
 from tests import people
-from tests.fakes import START, FakeClock, FakeWeb, LetterBox
+from tests.fakes import START, FakeClock
 
 
 def _leave_something_behind() -> None:
@@ -55,22 +52,6 @@ def test_sessions_are_dropped_a_day_after_their_end_and_never_before_they_are_en
         assert (len(found := session.scalars(select(Session.id)).all()), kept in found) == (left, True)
         assert session.scalar(select(func.count()).select_from(SessionClient)) == left - 1
         session.rollback()
-
-
-@pytest.mark.requirement("R62")
-def test_old_hashes_of_people_who_never_came_die_half_a_year_after_the_cutover(settings: Settings, clock: FakeClock) -> None:
-    cut_over = settings.model_copy(update={"legacy_cutover": START.date()})
-    app = create_app(cut_over, Adapters(clock=clock, mail=LetterBox().mail(), sms=LetterBox().sms(), outbound=FakeWeb()))
-    with app.app_context():
-        with transaction():
-            people.beijing()
-        for days, left in ((179, 2), (1, 0)):
-            clock.advance(days=days)
-            assert run_once(app, JOBS) == 0
-            assert session.scalar(select(func.count()).select_from(FormerPassword)) == left
-            session.rollback()
-        session.remove()
-        db.engine.dispose()
 
 
 def test_a_job_that_fails_stops_no_other(context: Flask, clock: FakeClock) -> None:

@@ -5,7 +5,7 @@ Three moves, so that no hash is computed inside a transaction: `load()` reads, `
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select, true
 
@@ -130,16 +130,6 @@ def history(account_id: int, count: int) -> list[str]:
 
 def _forget_former(account_id: int) -> int:
     return len(session.scalars(delete(FormerPassword).where(FormerPassword.account_id == account_id).returning(FormerPassword.id)).all())
-
-
-def forget_unused(cutover: date | None, days: int, today: date, now: datetime) -> int:
-    """R62: the old hashes of people who never came die `days` after the cut-over (a job of the worker); returns how many died."""
-    if cutover is None or today < cutover + timedelta(days=days):
-        return 0
-    died = len(session.scalars(delete(FormerPassword).returning(FormerPassword.id)).all())
-    if died:
-        audit.old_passwords_expired(now, old_hashes=died)
-    return died
 
 
 def set_password(account: Account, new_hash: str, reason: str, now: datetime) -> int:

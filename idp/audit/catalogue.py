@@ -231,6 +231,31 @@ def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, r
     write("legacy.imported", now, detail={"run": run_id, "system": system, "accepted": accepted, "rejected": rejected})
 
 
+def cutover_set(now: datetime, *, cutover_id: int, system: str, at: datetime, region: str, enterprise_id: int | None) -> None:
+    """From `at` the platform takes the place of the system's own log-in: for all, a region or one enterprise."""
+    write("legacy.cutover.set", now, enterprise_id=enterprise_id, detail={"cutover": cutover_id, "system": system, "at": at.isoformat(), "region": region})
+
+
+def cutover_reverted(now: datetime, *, cutover_id: int, system: str, enterprise_id: int | None) -> None:
+    """A cut-over was taken back, before or after its time."""
+    write("legacy.cutover.reverted", now, enterprise_id=enterprise_id, detail={"cutover": cutover_id, "system": system})
+
+
+def incident_declared(now: datetime, *, incident_id: int) -> None:
+    """The platform is known not to work: the legacy entries count no log-in until the incident ends (R64)."""
+    write("legacy.incident.declared", now, detail={"incident": incident_id})
+
+
+def incident_ended(now: datetime, *, incident_id: int) -> None:
+    """The incident is over: log-ins at the legacy entries are counted again."""
+    write("legacy.incident.ended", now, detail={"incident": incident_id})
+
+
+def letter_sent(now: datetime, *, enterprise_id: int, contacts: int) -> None:
+    """Contacts of an enterprise were told of the coming change of the log-in (R92)."""
+    write("legacy.letter.sent", now, enterprise_id=enterprise_id, detail={"contacts": contacts})
+
+
 def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int | None, run_id: int, systems: list[str]) -> None:
     """Legacy rows became, or joined, one account."""
     write("legacy.merged", now, account_id=account_id, enterprise_id=enterprise_id, detail={"run": run_id, "systems": systems})
