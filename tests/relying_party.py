@@ -76,13 +76,17 @@ class RelyingParty:
             self.sign_in(browser, account_id)
         return browser
 
-    def sign_in(self, browser: FlaskClient, account_id: int, *factors: str) -> None:
-        """A session by password and these further factors."""
+    def sign_in(
+        self, browser: FlaskClient, account_id: int, *factors: str, only_system: str | None = None, entry_remaining: int | None = None
+    ) -> None:
+        """A session by password and these further factors; with `only_system` by its legacy entry."""
         from idp.accounts.models import Account
 
         with self.app.app_context(), transaction():
             epoch = session.get_one(Account, account_id).epoch
-            _, secret = lifecycle.start(account_id, epoch, dict.fromkeys(("password", *factors), self.clock.now()), self.clock.now(), 12 * 3600)
+            times, now = dict.fromkeys(("password", *factors), self.clock.now()), self.clock.now()
+            limits: dict[str, Any] = {"only_system": only_system, "entry_remaining": entry_remaining}
+            _, secret = lifecycle.start(account_id, epoch, times, now, 12 * 3600, **limits)
         browser.set_cookie("session", secret, domain="127.0.0.1")
 
     # --- the protocol -------------------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def _decided(account_id: int) -> dict[str, set[str]]:
     return states
 
 
-def _judge(code: str, right_from: str, licensed: dict[str, str | None], states: set[str]) -> Right | None:
+def _judge(code: str, right_from: str, licensed: dict[str, str | None], states: set[str], entered: str | None) -> Right | None:
     # D15: a disabled row takes its system's right, even if the key lists it
     if "blocked" in states:
         return None
@@ -80,26 +80,33 @@ def _judge(code: str, right_from: str, licensed: dict[str, str | None], states: 
         reason = licensed[code]
     else:
         return None
-    # R62: a sensitive right of a merged account waits for one proof
-    return Right(code, reason or ("awaiting_proof" if "held" in states else None))
+    # R62: a sensitive right of a merged account waits for one proof; a system's own old password opens what it always did (R64)
+    waits = "held" in states and code != entered
+    return Right(code, reason or ("awaiting_proof" if waits else None))
 
 
-def rights(account_id: int, today: date) -> list[Right]:
-    """The modules of an account in the order of the register of systems, open and locked ones."""
+def rights(account_id: int, today: date, entered: str | None = None) -> list[Right]:
+    """The modules of an account in the order of the register of systems, open and locked ones; `entered`: by the legacy entry of this system."""
     licensed, decided = _from_keys(account_id, today), _decided(account_id)
     systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).order_by(BusinessSystem.position))
-    judged = (_judge(code, right_from, licensed, decided.get(code, set())) for code, right_from in systems)
+    judged = (_judge(code, right_from, licensed, decided.get(code, set()), entered) for code, right_from in systems)
     return [right for right in judged if right is not None]
 
 
-def why_closed(account_id: int, asked: Collection[str], today: date) -> list[str]:
-    """Why none of these systems may be entered, each reason once: a Right's own, else not_opened (on the key) or not_approved (by the office)."""
+def why_closed(account_id: int, asked: Collection[str], today: date, entered: str | None = None) -> list[str]:
+    """Why none of these systems may be entered, each reason once: a Right's own, else not_opened (on the key) or not_approved (by the office).
+
+    `entered` as for `rights`.
+    """
     systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).where(BusinessSystem.code.in_(asked)))
-    had = {right.system: right.reason for right in rights(account_id, today)}
+    had = {right.system: right.reason for right in rights(account_id, today, entered)}
     missing = {code: "not_approved" if right_from == "approval" else "not_opened" for code, right_from in systems}
     return list(dict.fromkeys(had.get(code) or reason for code, reason in sorted(missing.items())))
 
 
-def open_systems(account_id: int, today: date) -> set[str]:
-    """Codes of the systems the account may enter now: what `licence:<system>` scopes are cut to."""
-    return {right.system for right in rights(account_id, today) if right.open}
+def open_systems(account_id: int, today: date, entered: str | None = None) -> set[str]:
+    """Codes of the systems the account may enter now: what `licence:<system>` scopes are cut to.
+
+    `entered`: by the legacy entry of this system, which opens no other (R54).
+    """
+    return {right.system for right in rights(account_id, today, entered) if right.open and entered in (None, right.system)}

@@ -68,7 +68,7 @@ def judge(token: str, at: Moment, clients: ClientCache) -> AccessToken | None:
         return AccessToken(claims, client, granted, None)
     if grant_facts.over(row, at.now):
         return None
-    return AccessToken(claims, client, grant_facts.held(granted, client, row.account_id, at.today), row)
+    return AccessToken(claims, client, grant_facts.held(granted, client, row, at.today), row)
 
 
 def _row(claims: dict[str, Any]) -> Any:

@@ -24,7 +24,10 @@ FACTORS = ("password", "totp", "ekey")
 
 @dataclass(frozen=True)
 class Person:
-    """Who is signed in, as plain values: account, what the asking client calls it, its epoch, the session with the times of its factors."""
+    """Who is signed in, as plain values: account, what the asking client calls it, its epoch, the session with the times of its factors.
+
+    `only_system`, `entry_remaining`: see Session.
+    """
 
     account_id: int
     sub: str
@@ -33,6 +36,8 @@ class Person:
     factors: dict[str, datetime]
     session_end: datetime
     touch_due: bool
+    only_system: str | None = None
+    entry_remaining: int | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def decide(subject: Subject, at: Situation) -> Decision:
         return Fault("login_required", "other_person")
     # 4
     if reached is None:
-        return _unmet(subject, reachable, fresh)
+        return _unmet(subject, at.person, reachable, fresh)
     # 5, R34
     left = _entitled(target, at)
     if scopes.lost_every_licence(target.scopes, left):
@@ -146,11 +151,14 @@ def _with_sign_in(person: Person, ekey: bool) -> dict[str, datetime]:
     return {**person.factors, "password": later, "totp": later, **({"ekey": later} if ekey else {})}
 
 
-def _unmet(subject: Subject, reachable: acr.Reached | None, fresh: Collection[str]) -> Fault | StepUp:
+def _unmet(subject: Subject, person: Person, reachable: acr.Reached | None, fresh: Collection[str]) -> Fault | StepUp | SignIn:
     """protocol.md, acr: what the sign-in can still bring is not unmet."""
     if reachable is None:
         return Fault("unmet_authentication_requirements", "acr")
-    return Fault("login_required", "acr") if subject.request.silent else StepUp(tuple(fresh))
+    if subject.request.silent:
+        return Fault("login_required", "acr")
+    # R54: nothing is added to a session of the legacy entry; an ordinary one takes its place
+    return StepUp(tuple(fresh)) if person.only_system is None else SignIn()
 
 
 def _means_another(subject: Subject, person: Person, hinted: str | None) -> bool:
@@ -178,13 +186,13 @@ def levels(subject: Subject) -> acr.Asked:
 
 
 def _no_right(target: scopes.Target, person: Person, today: date) -> NoRight:
-    return NoRight(tuple(entitlements.why_closed(person.account_id, scopes.systems_of(target.scopes), today)))
+    return NoRight(tuple(entitlements.why_closed(person.account_id, scopes.systems_of(target.scopes), today, person.only_system)))
 
 
 def _entitled(target: scopes.Target, at: Situation) -> tuple[str, ...]:
     if at.person is None or not scopes.systems_of(target.scopes):
         return target.scopes
-    return scopes.entitled(target.scopes, entitlements.open_systems(at.person.account_id, at.today))
+    return scopes.entitled(target.scopes, entitlements.open_systems(at.person.account_id, at.today, at.person.only_system))
 
 
 def person_of(account_id: int, sub: str, row: Session, now: datetime) -> Person:
@@ -193,7 +201,8 @@ def person_of(account_id: int, sub: str, row: Session, now: datetime) -> Person:
     if row.ekey_pin:
         times["pin"] = row.ekey_at
     factors = {name: at for name, at in times.items() if at is not None}
-    return Person(account_id, sub, row.epoch, row.id, factors, row.absolute_end, lifecycle.touch_due(row, now))
+    entry = (row.only_system, row.entry_remaining)
+    return Person(account_id, sub, row.epoch, row.id, factors, row.absolute_end, lifecycle.touch_due(row, now), *entry)
 
 
 _LIVE = select(Session.id).where(Session.id == bindparam("session_id"), Session.ended_at.is_(None)).with_for_update()
@@ -213,9 +222,10 @@ def issue(subject: Subject, person: Person, allowed: Allowed, now: datetime, cod
     missing, client, request = hold(subject, person), subject.known, subject.request
     if missing is not None:
         return missing
-    if consented:
+    # R54: what is allowed by the legacy entry is allowed for this once
+    if consented and person.only_system is None:
         consents.remember(person.account_id, client.client_id, allowed.target.scopes, allowed.named, now)
-    elif not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):
+    elif not consented and not agreed(subject, allowed, consents.agreed(person.account_id, client.client_id, hold=True)):
         return AskConsent()
     # last, because a pushed request that is spent must have been answered
     if subject.pushed is not None and not pushed_requests.spend(subject.pushed, client.client_id, now):
@@ -263,6 +273,8 @@ def add_grant(subject: Subject, person: Person, allowed: Allowed, now: datetime)
         "amr": acr.amr(allowed.reached.level, person.factors),
         "auth_time": allowed.reached.auth_time,
         "claims": allowed.claims,
+        "only_system": person.only_system,
+        "entry_remaining": person.entry_remaining,
         "epoch": person.epoch,
         "created_at": now,
         "expires_at": person.session_end,

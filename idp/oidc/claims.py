@@ -25,7 +25,7 @@ _SCOPE_OF = {name: scope for scope, names in BY_SCOPE.items() for name in names}
 SUPPORTED = (
     *("iss", "sub", "aud", "exp", "iat", "nonce", "auth_time", "acr", "amr", "at_hash", "sid"),
     *_SCOPE_OF,
-    *("licences", "legacy_usernames"),
+    *("licences", "legacy_usernames", "legacy_entry_remaining"),
 )
 
 
@@ -48,7 +48,7 @@ def allowed(names: Iterable[str], scopes_: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Facts:
-    """The facts of one grant that its tokens state."""
+    """The facts of one grant that its tokens state; `entry_remaining` see `entry`."""
 
     issuer: str
     client_id: str
@@ -58,6 +58,12 @@ class Facts:
     acr: str
     amr: list[str]
     auth_time: datetime
+    entry_remaining: int | None = None
+
+
+def entry(remaining: int | None) -> dict[str, int]:
+    """R64: how often the person may still come by the legacy entry; nothing where that is not how they came, or it is not counted."""
+    return {"legacy_entry_remaining": remaining} if remaining is not None else {}
 
 
 def id_token(facts: Facts, nonce: str | None, at_hash: str, now: datetime, expires_at: datetime) -> dict[str, Any]:
@@ -73,6 +79,7 @@ def id_token(facts: Facts, nonce: str | None, at_hash: str, now: datetime, expir
         "amr": facts.amr,
         "at_hash": at_hash,
     }
+    claims |= entry(facts.entry_remaining)
     # exactly the nonce that was sent, and none if none was
     return claims | ({"nonce": nonce} if nonce is not None else {}) | ({"sid": facts.sid} if facts.sid else {})
 

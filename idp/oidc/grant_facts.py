@@ -17,7 +17,7 @@ from idp.oidc.models import Grant
 FACTS = (
     *(Grant.id.label("grant_id"), Grant.account_id, Grant.session_id, Grant.sid, Grant.sub),
     *(Grant.requested_scope, Grant.asked_scope, Grant.scope, Grant.resource, Grant.acr, Grant.amr, Grant.auth_time, Grant.claims, Grant.cnf),
-    *(Grant.epoch, Grant.expires_at, Grant.ended_at, Account.epoch.label("account_epoch")),
+    *(Grant.only_system, Grant.entry_remaining, Grant.epoch, Grant.expires_at, Grant.ended_at, Account.epoch.label("account_epoch")),
     *(Account.status, Enterprise.status.label("enterprise_status"), VERSION.label("key_version")),
 )
 
@@ -50,11 +50,14 @@ def still_lives(grant_id: int) -> bool:
 def worth_now(row: Any, client: Client, today: date) -> tuple[str, ...] | None:
     """The consented scopes that client and rights allow now, so that a right can come back; None if nothing or no licence is left."""
     consented = scopes.split(row.asked_scope)
-    left = held(consented, client, row.account_id, today)
+    left = held(consented, client, row, today)
     return None if not left or scopes.lost_every_licence(consented, left) else left
 
 
-def held(granted: tuple[str, ...], client: Client, account_id: int, today: date) -> tuple[str, ...]:
-    """Of these scopes those that the client is still registered for and the person still has a right to (R66)."""
+def held(granted: tuple[str, ...], client: Client, row: Any, today: date) -> tuple[str, ...]:
+    """Of these scopes those that the client is still registered for and the person of the grant still has a right to (R66)."""
+    # R54: what came by the legacy entry is for that system's own client, while it is one
+    if row.only_system is not None and not client.registration.serves_alone(row.only_system):
+        return ()
     kept = tuple(scope for scope in granted if scope in client.registration.scopes)
-    return scopes.entitled(kept, entitlements.open_systems(account_id, today)) if scopes.systems_of(kept) else kept
+    return scopes.entitled(kept, entitlements.open_systems(row.account_id, today, row.only_system)) if scopes.systems_of(kept) else kept

@@ -274,6 +274,10 @@ class Registration(BaseModel):
         # every machine has the same loopback, and a private-use scheme no host: unrelated clients would learn who is the same person
         return None if is_loopback(host) else host
 
+    def serves_alone(self, system: str) -> bool:
+        """R54: whether it is the very client of that business system, which may ask for no other licence."""
+        return self.system == system and scopes.systems_of(self.scopes) == {system}
+
     @property
     def scopes(self) -> tuple[str, ...]:
         """The scopes it may ask for."""

@@ -42,7 +42,7 @@ class Plan(Protocol):
 
 def sign(row: Any, granted: Sequence[str], client: Client, nonce: str | None, at: Moment, cnf: Confirmation) -> dict[str, Any]:
     """The answer for a grant (its facts in `row`): access token, bound to `cnf` if that is not empty, and an ID token where openid is granted."""
-    facts = claims.Facts(at.issuer, client.client_id, row.grant_id, row.sub, row.sid, row.acr, row.amr, row.auth_time)
+    facts = claims.Facts(at.issuer, client.client_id, row.grant_id, row.sub, row.sid, row.acr, row.amr, row.auth_time, row.entry_remaining)
     expires_at = min(at.now + at.life, row.expires_at)
     audience = scopes.audience(row.resource, granted, client.registration.system, at.issuer)
     scope, keys = " ".join(granted), at.keys.at(row.key_version)

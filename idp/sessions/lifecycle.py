@@ -16,6 +16,8 @@ from idp.sessions.models import Session, SessionClient
 TOUCH_EVERY = timedelta(seconds=60)
 # past its absolute end; no grant and no hint of a session lives that long
 KEPT = timedelta(days=1)
+# R54: at most, for a session of the legacy entry
+LIMITED_SECONDS = 4 * 3600
 
 # app.py wires what must follow an end in the same commit (the OP ends grants and enqueues logout tokens).
 OnEnd = Callable[[Session, datetime], None]
@@ -50,11 +52,12 @@ def start(
 ) -> tuple[Session, str]:
     """A new session with the times of its `factors` (password, totp, ekey); returns it and the cookie's secret.
 
-    `only_system`: it opens that one system alone (R54), with `entry_remaining` such log-ins left (None: they are not counted).
+    `only_system`: it opens that one system alone (R54), with `entry_remaining` such log-ins left (None: they are not counted), for
+    LIMITED_SECONDS at most.
     """
     secret = opaque_tokens.make()
     times = {f"{factor}_at": at for factor, at in factors.items()}
-    end = now + timedelta(seconds=absolute_seconds)
+    end = now + timedelta(seconds=absolute_seconds if only_system is None else min(absolute_seconds, LIMITED_SECONDS))
     digest = opaque_tokens.digest(secret)
     row = Session(account_id=account_id, epoch=epoch, secret_digest=digest, started_at=now, used_at=now, absolute_end=end, **times)
     row.only_system, row.entry_remaining = only_system, entry_remaining

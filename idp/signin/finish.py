@@ -71,7 +71,8 @@ def _lost_its_session(row: SignInTransaction, present_id: int | None, now: datet
     if "session" not in row.facts:
         return False
     present = session.get(Session, present_id, populate_existing=True, with_for_update=True) if present_id == row.facts["session"] else None
-    return present is None or present.ended_at is not None or now >= present.absolute_end
+    # R54: nothing is added to a session of the legacy entry
+    return present is None or present.ended_at is not None or now >= present.absolute_end or present.only_system is not None
 
 
 def _factors(row: SignInTransaction) -> dict[str, datetime]:
@@ -92,11 +93,22 @@ def _session(row: SignInTransaction, account: Account, present_id: int | None, l
     factors, key = _factors(row), _key(row)
     # held: a key that is reported now is taken from it before, or after
     present = session.get(Session, present_id, populate_existing=True, with_for_update=True) if present_id is not None else None
-    if present is not None and present.account_id == account.id and present.ended_at is None and now < present.absolute_end:
+    if present is not None and _is_kept(present, account, now):
         if present.epoch != account.epoch or not lifecycle.is_live(present, now, life.idle_seconds):
             lifecycle.forget_factors(present)
         return lifecycle.renew(present, account.epoch, factors, now, key)
     if present is not None:
-        lifecycle.end(present, "other_account" if present.account_id != account.id else "absolute", now, on_end)
+        lifecycle.end(present, _why_over(present, account), now, on_end)
     _, secret = lifecycle.start(account.id, account.epoch, factors, now, life.absolute_seconds, key)
     return secret
+
+
+def _is_kept(present: Session, account: Account, now: datetime) -> bool:
+    # R54: a session of the legacy entry never becomes a whole one
+    return present.account_id == account.id and present.ended_at is None and now < present.absolute_end and present.only_system is None
+
+
+def _why_over(present: Session, account: Account) -> str:
+    if present.account_id != account.id:
+        return "other_account"
+    return "absolute" if present.only_system is None else "signed_in_whole"

@@ -272,6 +272,7 @@ def test_an_operator_is_told_of_flows_that_are_not_offered(platform: Flask, tmp_
         ({"logo_uri": ["https://rp.example/x.png"]}, "invalid_client_metadata"),
         ({"initiate_login_uri": "http://127.0.0.1/login"}, "invalid_client_metadata"),
         ({"backchannel_logout_uri": "http://localhost:8443/bye"}, "invalid_client_metadata"),
+        ({"security_events_uri": "http://localhost:8443/events"}, "invalid_client_metadata"),
         ({"initiate_login_uri": "http://rp.example/login"}, "invalid_client_metadata"),
         ({"id_token_encrypted_response_alg": "RSA-OAEP"}, "invalid_client_metadata"),
         ({"software_statement": "a.b.c"}, "invalid_client_metadata"),
@@ -326,7 +327,7 @@ def test_broken_bodies_are_400(platform: Flask, leave: str, body: bytes) -> None
 
 def test_addresses_that_would_never_be_called_are_refused(platform: Flask, leave: str, far_servers: FakeWeb) -> None:
     far_servers.refused["https://10.0.0.1/x"] = "address"
-    for member in ("jwks_uri", "backchannel_logout_uri", "sector_identifier_uri"):
+    for member in ("jwks_uri", "backchannel_logout_uri", "security_events_uri", "sector_identifier_uri"):
         answer = register(platform, leave, **{member: "https://10.0.0.1/x"})
         assert (answer.status_code, body_of(answer)["error"]) == (400, "invalid_client_metadata")
         assert member in body_of(answer)["error_description"]

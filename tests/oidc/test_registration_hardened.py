@@ -138,7 +138,7 @@ def test_a_secret_that_a_client_brings_is_neither_kept_nor_told(platform: Flask,
     assert "client_secret" not in body_of(call(platform, "GET", path_of(told), own(told)))
 
 
-@pytest.mark.parametrize("member", ["jwks_uri", "backchannel_logout_uri", "sector_identifier_uri"])
+@pytest.mark.parametrize("member", ["jwks_uri", "backchannel_logout_uri", "security_events_uri", "sector_identifier_uri"])
 def test_what_operators_may_reach_is_not_for_strangers(platform: Flask, leave: str, far_servers: FakeWeb, member: str) -> None:
     uri = "https://intranet.example/x"
     far_servers.inside.add(uri)
@@ -291,6 +291,7 @@ FILLED: dict[str, Any] = {
     "jwks": {"keys": [{**KEY.as_dict(private=False), "kid": "k1"}]}, "default_max_age": 60, "require_auth_time": True,
     "default_acr_values": ["urn:licence:acr:password"], "initiate_login_uri": "https://rp.example/start",
     "backchannel_logout_uri": "https://rp.example/bye", "backchannel_logout_session_required": True, "client_uri": "https://rp.example/",
+    "security_events_uri": "https://rp.example/events",
     "logo_uri": "https://rp.example/logo", "policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.example/tos",
     "contacts": ["ops@rp.example"], "software_id": "x", "software_version": {"a": [1]},
 }  # fmt: skip

@@ -158,8 +158,9 @@ def recall(request_id: str) -> Arrival | Answer:
 
 def person(client: Client) -> authorization.Person | None:
     """Who is signed in, as the rules want it, and under the name that this client knows."""
-    found = web.principal()
-    if found is None:
+    found = web.present()
+    # R54: whoever came by the legacy entry is signed in at that system alone
+    if found is None or (found.only_system is not None and not client.registration.serves_alone(found.only_system)):
         return None
     account, row = session.get_one(Account, found.account_id), session.get_one(Session, found.session_id)
     sub = subjects.known(account.id, account.sub, client.registration)

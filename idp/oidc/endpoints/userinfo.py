@@ -41,7 +41,7 @@ def _told(shown: resource.Shown) -> Response | Refused:
 def _answer(found: AccessToken, at: Moment) -> Response:
     own, grant = found.client.registration, found.grant
     named = claims.allowed(grant.claims.get("userinfo", ()), own.scopes)
-    told = claims.userinfo(grant.account_id, grant.sub, found.scopes, own.system, named)
+    told = claims.userinfo(grant.account_id, grant.sub, found.scopes, own.system, named) | claims.entry(grant.entry_remaining)
     if own.userinfo_signed_response_alg is None:
         return answers.as_json(told)
     # OIDC Core §5.3.2: signed for this client; protocol claims are laid over

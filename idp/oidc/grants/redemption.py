@@ -67,8 +67,8 @@ def ready(
         scope=scope,
         scope_changed=scope != row.scope,
         cnf=cnf,
-        # whatever the scope: `offline_access` is not spoken here
-        refresh=opaque_tokens.make() if "refresh_token" in client.registration.grant_types else None,
+        # whatever the scope: `offline_access` is not spoken here; R54: none by the legacy entry
+        refresh=opaque_tokens.make() if "refresh_token" in client.registration.grant_types and row.only_system is None else None,
         refresh_until=min(at.now + at.refresh_life, row.expires_at),
         body=tokens.sign(row, left, client, nonce, at, cnf),
         spend=spend,

@@ -68,7 +68,7 @@ def continue_(transaction_id: str) -> BaseResponse | tuple[str, int]:
 @web.access.anyone
 def ask_signout() -> str:
     """Ask before signing out; a link alone signs nobody out."""
-    return render_template("signin/signout.html" if web.principal() else "signin/signed_out.html")
+    return render_template("signin/signout.html" if web.present() else "signin/signed_out.html")
 
 
 @bp.post("/signout")
