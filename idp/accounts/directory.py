@@ -11,8 +11,10 @@ from idp.db import session
 MAX_TYPED_CHARACTERS = 160
 # A typed name leads to at most this many accounts; each costs a hash (D9: a constant, bounded number).
 MAX_CANDIDATES = 4
-# U+2010–U+2015 dashes, minus, small and full-width hyphens, katakana long mark typed by Chinese input methods
-DASHES = dict.fromkeys(map(ord, "‐‑‒–—―−﹘﹣－ー"), "-")
+# U+2010–U+2015 dashes, bullet, modifier and box-drawing ones, minus, small and full-width hyphens, katakana long mark typed by Chinese input methods
+DASHES = dict.fromkeys(map(ord, "‐‑‒–—―⁃˗−─━⸺⸻﹘﹣－ー"), "-")
+# Shift and the hyphen's key make a Chinese input method write its dash, which is two characters
+DOUBLED = re.compile("[—―─━⸺⸻]{2,}")
 CODE_FORM = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})\s*-(.+)$", re.IGNORECASE | re.DOTALL)
 BARE_CODE = re.compile(r"^([0-9]{4}[0-9A-Z]{9}|[0-9A-Z]{18})\s*-\s*$", re.IGNORECASE)
 
@@ -30,10 +32,15 @@ def normalise(typed: str) -> str:
     """
     if len(typed) > MAX_TYPED_CHARACTERS:
         return ""
-    text = unicodedata.normalize("NFKC", typed.translate(DASHES)).translate(DASHES).strip()
+    text = unicodedata.normalize("NFKC", DOUBLED.sub("-", typed).translate(DASHES)).translate(DASHES).strip()
     found = CODE_FORM.match(text)
     text = f"{found[1].upper()}-{found[2].strip()}" if found else text
     return text if len(text) <= MAX_TYPED_CHARACTERS and text.isprintable() else ""
+
+
+def is_code_form(typed: str) -> bool:
+    """Whether it is written as most names are: an enterprise's code, a dash, something (R9). Says nothing about whether anybody has it."""
+    return CODE_FORM.match(normalise(typed)) is not None
 
 
 def name_key(typed: str) -> str:

@@ -43,6 +43,13 @@ def find(identity: Identity, today: date, account_id: int | None = None) -> Boun
     return _live(row.serial, today, account_id)
 
 
+def owner(identity: Identity) -> int | None:
+    """Whose key this is, by what it is bound to, or else by the serial that it carries; None = it does not tell. Nobody is proven by it."""
+    row = session.scalar(select(EKeyBinding).where(EKeyBinding.issuer == identity.issuer, EKeyBinding.subject == identity.subject))
+    key = session.get(AccountKey, row.serial if row is not None else identity.serial)
+    return key.account_id if key is not None else None
+
+
 def _live(serial: str, today: date, account_id: int | None) -> Bound | Refused:
     key, owner = session.get_one(EKey, serial), session.get(AccountKey, serial)
     if owner is None:

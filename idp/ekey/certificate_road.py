@@ -83,7 +83,7 @@ def shown(row: SignInTransaction, now: datetime) -> tuple[Identity | Refused, da
 
 def settle(row: SignInTransaction, now: datetime, today: date) -> Refusal | None:
     """The person has said yes to the certificate that was shown; once. None = the key counts, without a PIN."""
-    if flow.hold_account(row, steps.ekey_needed, now) is None:
+    if not step.held(row, now):
         return None
     found = shown(row, now)
     flow.record(row, ekey_visit=None)

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 
+from idp import web
 from idp.accounts import totp
 from idp.audit import catalogue as audit
 from idp.ekey import binding, challenges
@@ -10,7 +11,7 @@ from idp.ekey.binding import Ambiguous, Bound
 from idp.ekey.leaf import Identity
 from idp.ekey.refusal import Refused
 from idp.errors import Refusal
-from idp.signin import flow, steps
+from idp.signin import attempt, flow, steps
 from idp.signin.models import SignInTransaction
 
 # more answers than any person needs in one sign-in; each costs signatures to judge
@@ -22,16 +23,23 @@ def may_skip(row: SignInTransaction) -> bool:
     return not steps.ekey_demanded(row)
 
 
+def held(row: SignInTransaction, now: datetime) -> bool:
+    """First thing in every transaction of this step: hold the sign-in, and its account unless the key is to tell which it is (D9)."""
+    if not flow.hold(row, steps.ekey_needed, now):
+        return False
+    return row.account_id is None or flow.hold_account(row, steps.ekey_needed, now) is not None
+
+
 def skip(row: SignInTransaction, now: datetime) -> bool:
     """Go on without the key; False if it is demanded."""
-    if flow.hold_account(row, steps.ekey_needed, now) is not None and may_skip(row):
+    if held(row, now) and may_skip(row):
         flow.record(row, ekey_wanted=False)
     return may_skip(row)
 
 
 def may_ask(row: SignInTransaction, now: datetime) -> bool:
     """Whether this sign-in, held from here on, may have one more challenge; counted."""
-    if flow.hold_account(row, steps.ekey_needed, now) is None:
+    if not held(row, now):
         return False
     asked = row.facts.get("ekey_asked", 0)
     if asked >= MOST_CHALLENGES:
@@ -55,12 +63,24 @@ class Proof:
 
 def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, today: date, proof: Proof | None = None) -> Refusal | None:
     """Step 7 and what came of it all: the key's time is noted, or the person is told why not. Without `proof`: now, with its PIN."""
-    if flow.hold_account(row, steps.ekey_needed, now) is None:
+    if not held(row, now):
         return None
     proof = proof or Proof(now, pin=True)
-    if isinstance(found, Refused) or row.account_id is None:
-        return refused(row, found, now) if isinstance(found, Refused) else Refusal("other")
+    if isinstance(found, Refused):
+        return refused(row, found, now)
+    if row.account_id is None:
+        _tell(row, found, now)
+    # the key did not tell: the person does, and then shows it once more
+    if row.account_id is None:
+        return None
     return _bound(row, found, binding.bind_first_use(found, row.account_id, now, today), proof, now)
+
+
+def _tell(row: SignInTransaction, found: Identity, now: datetime) -> None:
+    """D9: of the accounts that name and password fit, the one whose key this is."""
+    runtime = web.runtime()
+    if not attempt.settle_choice(row, str(binding.owner(found)), runtime.secret, runtime.settings, now):
+        flow.record(row, key_tells_not=True)
 
 
 def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | Refused, proof: Proof, now: datetime) -> Refusal | None:
@@ -77,16 +97,16 @@ def _bound(row: SignInTransaction, found: Identity, bound: Bound | Ambiguous | R
 
 def choices(row: SignInTransaction, now: datetime, today: date) -> tuple[str, ...]:
     """The serials among which the person says which key was proven; empty where nothing waits for that. Inside a transaction: keys are held."""
-    account, found = flow.hold_account(row, steps.ekey_needed, now), _waiting(row, now)
-    if account is None or found is None:
+    found = _waiting(row, now) if held(row, now) else None
+    if found is None or row.account_id is None:
         return ()
-    bound = binding.bind_first_use(found, account.id, now, today)
+    bound = binding.bind_first_use(found, row.account_id, now, today)
     return bound.serials if isinstance(bound, Ambiguous) else ()
 
 
 def choose(row: SignInTransaction, serial: str, now: datetime, today: date) -> Refusal | None:
     """Bind the key that was proven before, as the person says after TOTP; None = go on."""
-    if flow.hold_account(row, steps.ekey_needed, now) is None:
+    if not held(row, now):
         return None
     found = _waiting(row, now)
     if found is None or row.account_id is None:
@@ -121,7 +141,7 @@ def note(row: SignInTransaction, why: Refused, now: datetime) -> None:
 def for_owner(row: SignInTransaction, browser: str, now: datetime, life_seconds: int) -> str | None:
     """【使用 {a} 登录】: a sign-in like this one under the name that the key belongs to; None if no such key was shown here."""
     owner = row.facts.get("ekey_owner")
-    if not owner or flow.hold_account(row, steps.ekey_needed, now) is None:
+    if not owner or not held(row, now):
         return None
     asked = {"ekey": "wish"} | {name: row.facts[name] for name in flow.ASKED if row.facts.get(name)}
     return flow.begin(browser, replace(flow.caller_of(row), login_hint=owner), now, life_seconds, asked=asked)

@@ -166,14 +166,17 @@ def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, r
     choices = {str(account.id): asdict(proof) for account, proof in usable}
     flow.record(row, password_at=now.isoformat(), choices=choices, typed_hash=right.new_hash, typed_weak=weak)
     if len(choices) == 1:
-        choose(row, next(iter(choices)), right.secret, settings, now)
+        settle_choice(row, next(iter(choices)), right.secret, settings, now)
     return None
 
 
 def choose(row: SignInTransaction, account_id: str, secret: str, settings: Settings, now: datetime) -> bool:
     """Settle which of the fitting accounts is meant (D9), and only that one; False if it was none of them, or has changed meanwhile."""
-    if not flow.hold(row, steps.choose_needed, now):
-        return True
+    return settle_choice(row, account_id, secret, settings, now) if flow.hold(row, steps.choose_needed, now) else True
+
+
+def settle_choice(row: SignInTransaction, account_id: str, secret: str, settings: Settings, now: datetime) -> bool:
+    """Settle that this one of the fitting accounts is meant, in a transaction that is held; False as in `choose`."""
     found = row.facts.get("choices", {}).get(account_id)
     owned = _unchanged([Proof(**found)]) if found else []
     if not owned:
@@ -192,7 +195,7 @@ def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str,
     reason, new_hash = credentials.change_reason(account, proof, row.facts["typed_weak"]), row.facts["typed_hash"]
     if new_hash and proof.former and reason is None:
         if credentials.keep_typed(account, new_hash, now):
-            notices.announce_old_passwords_died(account.id, secret, now)
+            notices.announce_old_passwords_died(account.id, secret, now, kept=True)
     elif new_hash and proof.outdated:
         account.password_hash = new_hash
     return reason

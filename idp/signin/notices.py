@@ -15,12 +15,17 @@ from idp.messages import words
 from idp.outbox.queue import enqueue
 
 OLD_PASSWORDS_DIED = "old_passwords_died"
+# the same where a strong one of them stays (R56)
+ONE_KEPT = "old_password_kept"
 
 
-def announce_old_passwords_died(account_id: int, secret: str, now: datetime) -> None:
-    """One item per distinct imported contact, in the commit that killed the old passwords; disabled rows' people are told too."""
+def announce_old_passwords_died(account_id: int, secret: str, now: datetime, *, kept: bool = False) -> None:
+    """One item per distinct imported contact, in the commit that killed the old passwords; disabled rows' people are told too.
+
+    `kept`: the one that was typed goes on as the platform's.
+    """
     for contact in former_contacts(account_id, disabled_too=True):
-        enqueue(OLD_PASSWORDS_DIED, {"account_id": account_id, "contact": contact.key(secret)}, now)
+        enqueue(OLD_PASSWORDS_DIED, {"account_id": account_id, "contact": contact.key(secret), "kept": kept}, now)
 
 
 def tell_old_passwords_died(adapters: Adapters, telephone: str, secret: str) -> Callable[[dict[str, Any]], None]:
@@ -34,10 +39,11 @@ def tell_old_passwords_died(adapters: Adapters, telephone: str, secret: str) -> 
         systems = session.scalars(select(BusinessSystem.name).where(BusinessSystem.code.in_(contact.systems)).order_by(BusinessSystem.position)).all()
         name, value, kind = account.canonical_name, contact.value, contact.kind
         session.rollback()
-        text = words.text(OLD_PASSWORDS_DIED, system="、".join(systems), name=name, phone=telephone)
+        message = ONE_KEPT if payload.get("kept") else OLD_PASSWORDS_DIED
+        text = words.text(message, system="、".join(systems), name=name, phone=telephone)
         if kind == "mobile":
             adapters.sms.send(value, text)
         else:
-            adapters.mail.send(value, words.subject(OLD_PASSWORDS_DIED), text)
+            adapters.mail.send(value, words.subject(message), text)
 
     return handle

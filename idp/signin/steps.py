@@ -11,8 +11,14 @@ def password_needed(row: SignInTransaction, _now: datetime) -> bool:
 
 
 def choose_needed(row: SignInTransaction, _now: datetime) -> bool:
-    """When the password fitted several accounts of that name (D9)."""
-    return row.account_id is None
+    """When the password fitted several accounts of that name (D9), unless an e-key is to be shown that may tell."""
+    return row.account_id is None and not key_may_tell(row)
+
+
+def key_may_tell(row: SignInTransaction) -> bool:
+    """Whether the password fitted several accounts and the e-key is asked which is meant, before the person is (D9)."""
+    wanted = row.facts.get("ekey") == "must" or bool(row.facts.get("ekey_wanted"))
+    return row.account_id is None and bool(row.facts.get("choices")) and wanted and not row.facts.get("key_tells_not")
 
 
 def change_needed(row: SignInTransaction, _now: datetime) -> bool:
@@ -32,7 +38,8 @@ def proof_needed(row: SignInTransaction, _now: datetime) -> bool:
 
 def ekey_demanded(row: SignInTransaction) -> bool:
     """When nothing else will do: the caller takes only the e-key, or a second factor from somebody without an authenticator app."""
-    return row.facts.get("ekey") == "must" or bool(row.facts.get("second") and not row.facts.get("totp_on"))
+    lacking = row.account_id is not None and not row.facts.get("totp_on")
+    return row.facts.get("ekey") == "must" or bool(row.facts.get("second") and lacking)
 
 
 def ekey_needed(row: SignInTransaction, _now: datetime) -> bool:

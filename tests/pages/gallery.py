@@ -24,7 +24,10 @@ OWN_WORDS = {"policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.e
 LOGO = "/static/icons/export.svg"
 TRANSACTION = Thing(id="t" * 43, return_to="/hall", client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
 PLAIN = Thing(id="t" * 43, return_to="/hall", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
-CHOICES = [Thing(value=1, last4="57C9", enterprise=LONG), Thing(value=2, last4="", enterprise=LONG)]
+CHOICES = [
+    Thing(value=1, last4="57C9", enterprise=LONG, systems="出口许可证、进口许可证"),
+    Thing(value=2, last4="", enterprise=LONG, systems="机电产品进口单证"),
+]
 CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
 CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
 TO_MOBILE = Thing(channel="mobile", masked="138****8000", proven=False, sent=True, seconds=42)
@@ -60,14 +63,29 @@ DRIVERS = [
 
 STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "password": ("signin/password", {"transaction": TRANSACTION, "form": {"username": ""}, "errors": []}),
-    "password-wrong": ("signin/password", {"transaction": PLAIN, "form": {"username": "<b>甲"}, "errors": [WRONG]}),
+    "password-wrong": ("signin/password", {"transaction": PLAIN, "form": {"username": "<b>甲"}, "errors": [WRONG], "control_hint": True}),
     "password-locked": ("signin/password", {"transaction": PLAIN, "form": {"username": people.NAME}, "errors": [LOCKED]}),
     "password-captcha": (
         "signin/password",
         {"transaction": PLAIN, "form": {"username": people.NAME}, "errors": [Refusal("captcha_wrong", "captcha")]},
     ),
-    "change": ("signin/change", {"transaction": TRANSACTION, "username": people.NAME, "needs_old": False, "rules": RULES, "errors": []}),
-    "change-wrong": ("signin/change", {"transaction": PLAIN, "username": people.NAME, "needs_old": True, "rules": RULES, "errors": PASSWORD_FAULTS}),
+    "change": (
+        "signin/change",
+        {
+            "transaction": TRANSACTION,
+            "username": people.NAME,
+            "needs_old": False,
+            "reason": "first_signin",
+            "old": "systems",
+            "rules": RULES,
+            "errors": [],
+        },
+    ),
+    "change-wrong": (
+        "signin/change",
+        {"transaction": PLAIN, "username": people.NAME, "needs_old": True, "reason": "weak_password", "old": "control", "rules": RULES}
+        | {"errors": PASSWORD_FAULTS},
+    ),
     "contacts": (
         "signin/contacts",
         {"transaction": PLAIN, "form": {"mobile_choice": "1"}, "choices": CONTACTS, "errors": [], "may_defer": True, "deferral_days": 7},

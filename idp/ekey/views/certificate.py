@@ -76,7 +76,8 @@ def ask(row: SignInTransaction) -> Any:
         return redirect(f"/signin/{row.id}/ekey", 303)
     if isinstance(found[0], Refused):
         return step.page(row, [found[0].told()])
-    return render_template("ekey/certificate.html", transaction=row, found=found[0], account=session.get_one(Account, row.account_id))
+    account = session.get_one(Account, row.account_id) if row.account_id is not None else None
+    return render_template("ekey/certificate.html", transaction=row, found=found[0], account=account)
 
 
 @bp.post("/signin/<transaction_id>/ekey/certificate")

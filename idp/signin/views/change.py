@@ -17,6 +17,8 @@ from idp.signin.views.password import hasher
 
 # pages.md: the old password is not asked for again if it was typed just now
 JUST_TYPED = timedelta(minutes=5)
+# what becomes of the passwords that the person may still know, by class (R17); the control application stays outside (D1)
+OLD = {1: "systems", 2: "control", 4: "letter"}
 
 
 def _needs_old(row: SignInTransaction) -> bool:
@@ -27,7 +29,14 @@ def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> t
     settings, account = web.runtime().settings, session.get_one(Account, row.account_id)
     rules = {"min": settings.password_min_characters, "max": settings.password_max_characters}
     page = render_template(
-        "signin/change.html", transaction=row, username=account.canonical_name, needs_old=_needs_old(row), rules=rules, errors=errors
+        "signin/change.html",
+        transaction=row,
+        username=account.canonical_name,
+        needs_old=_needs_old(row),
+        reason=row.facts["change_due"],
+        old=OLD.get(account.user_class, "own") if account.password_hash is None else "own",
+        rules=rules,
+        errors=errors,
     )
     return page, status
 

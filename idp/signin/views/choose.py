@@ -1,14 +1,16 @@
 """The step that asks which account is meant, where one name and password fit several (D9)."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import render_template, request
 from sqlalchemy import select
 
-from idp import web
+from idp import i18n, web
 from idp.accounts.models import Account
 from idp.db import session, transaction
+from idp.entitlements.models import BusinessSystem
 from idp.errors import Refusal
 from idp.signin import attempt
 from idp.signin.models import SignInTransaction
@@ -19,17 +21,35 @@ LAST = 4
 
 @dataclass(frozen=True)
 class Choice:
-    """One line: the account's id, the end of its key's serial, its enterprise."""
+    """One line: the account's id, the ends of its keys' serials, its enterprise, the old systems that its user names come from."""
 
     value: int
     last4: str
     enterprise: str
+    systems: str
+
+
+def tail(serial: str, others: Iterable[str]) -> str:
+    """The end of a serial, as much of it as tells it from the others (LAST characters at least)."""
+    rivals = [other for other in others if other != serial]
+    enough = (n for n in range(LAST, len(serial)) if not any(other.endswith(serial[-n:]) for other in rivals))
+    return serial[-next(enough, len(serial)) :]
 
 
 def _choices(row: SignInTransaction) -> list[Choice]:
     ids = [int(id_) for id_ in row.facts.get("choices", {})]
-    accounts = session.scalars(select(Account).where(Account.id.in_(ids)).order_by(Account.id))
-    return [Choice(a.id, a.keys[0].serial[-LAST:] if a.keys else "", a.enterprise.name if a.enterprise else a.display_name) for a in accounts]
+    accounts = session.scalars(select(Account).where(Account.id.in_(ids)).order_by(Account.id)).all()
+    systems, serials = session.scalars(select(BusinessSystem).order_by(BusinessSystem.position)).all(), [k.serial for a in accounts for k in a.keys]
+    return [_choice(account, systems, serials) for account in accounts]
+
+
+def _choice(account: Account, systems: Sequence[BusinessSystem], serials: list[str]) -> Choice:
+    english, codes = i18n.choose() == "en", {name.system for name in account.names}
+    # two users without a key may have the same name at the same enterprise, but not in the same old system
+    names = [system.name_en if english else system.name for system in systems if system.code in codes]
+    ends = [tail(key.serial, serials) for key in account.keys]
+    firm = account.enterprise.name if account.enterprise else account.display_name
+    return Choice(account.id, (", " if english else "、").join(ends), firm, (", " if english else "、").join(names))
 
 
 @bp.get("/signin/<transaction_id>/choose", endpoint="choose")

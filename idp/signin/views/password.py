@@ -6,7 +6,7 @@ from typing import Any
 from flask import render_template, request
 
 from idp import web
-from idp.accounts import argon2id, credentials
+from idp.accounts import argon2id, credentials, directory
 from idp.accounts.credentials import Proof
 from idp.captcha import rules as captcha
 from idp.db import transaction
@@ -30,6 +30,11 @@ def hasher() -> argon2id.Hasher:
     return argon2id.hasher(settings.argon2_memory_kib, settings.argon2_passes, settings.hash_concurrency)
 
 
+def _code_form_failed(name: str, errors: list[Refusal]) -> bool:
+    """R65: who typed code and name and was refused reads the control application's hint, whoever they are; the name is not looked up for it."""
+    return any(error.code == "credentials" for error in errors) and directory.is_code_form(name)
+
+
 def _page(row: SignInTransaction, name: str, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
     runtime, now = web.runtime(), web.now()
     shown = None
@@ -39,7 +44,8 @@ def _page(row: SignInTransaction, name: str, errors: list[Refusal], status: int 
     if runtime.settings.ekey_on:
         web.open_to_agent()
     form = {"username": name, "ekey": request.form.get("ekey") if request.method == "POST" else row.facts.get("ekey")}
-    return render_template("signin/password.html", transaction=row, form=form, errors=errors, captcha=shown), status
+    hint = _code_form_failed(name, errors)
+    return render_template("signin/password.html", transaction=row, form=form, errors=errors, captcha=shown, control_hint=hint), status
 
 
 def _typed() -> Typed:
