@@ -5,18 +5,23 @@ Every fault of the file itself raises BadInput with file and line; a row with a 
 
 import codecs
 import csv
+import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from idp.errors import BadInput
 
 # Encodings in which no byte of a longer character looks like a line break, so that lines can be cut before decoding.
 ENCODINGS = ("utf-8", "gb18030", "gbk")
 MAX_LINE_BYTES = 64 * 1024
+CHUNK_ROWS = 1000
+MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 UNPRINTABLE = "holds control or format characters"
 
 
@@ -66,6 +71,36 @@ class Report:
         self.tell(str(BadInput(f"warning: {reason}", self.file, line, column)))
 
 
+class FirstLines:
+    """On which line of a file something stands first: digests in a table of their own, some 50 bytes each, however long the file is."""
+
+    def __init__(self) -> None:
+        """An empty one."""
+        self._table = sqlite3.connect(":memory:", isolation_level=None)
+        self._table.execute("PRAGMA journal_mode=OFF")
+        self._table.execute("CREATE TABLE first (digest BLOB PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+
+    def again(self, line: int, *things: object) -> tuple[object, int] | None:
+        """The first of `things` (their repr tells them apart) that an earlier row has, and the line of that row; else note them all."""
+        digests = [blake2b(repr(thing).encode("utf-8", "surrogatepass"), digest_size=16).digest() for thing in things]
+        for thing, digest in zip(things, digests, strict=True):
+            found = self._table.execute("SELECT line FROM first WHERE digest = ?", (digest,)).fetchone()
+            if found:
+                return thing, int(found[0])
+        self._table.executemany("INSERT OR IGNORE INTO first VALUES (?, ?)", [(digest, line) for digest in digests])
+        return None
+
+
+Item = TypeVar("Item")
+
+
+def chunks(items: Iterable[Item], size: int = CHUNK_ROWS) -> Iterator[list[Item]]:
+    """The items in lists of `size`, the last one shorter; what is looked up for a list at once costs a fraction."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
 def controls(text: str) -> bool:
     """Whether `text` holds what no name has: control and format characters, line separators, halves of a character."""
     return any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in text)
@@ -93,6 +128,8 @@ def _lines(file: BinaryIO, form: Form, report: Report) -> Iterator[str]:
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         report.read_bytes(len(raw))
+        if number == 1:
+            _check_mark(raw, form, report)
         if len(raw) > MAX_LINE_BYTES:
             raise BadInput(f"a line longer than {MAX_LINE_BYTES} bytes", report.file, number)
         if b"\0" in raw:
@@ -101,6 +138,13 @@ def _lines(file: BinaryIO, form: Form, report: Report) -> Iterator[str]:
         if not raw.endswith(b"\n"):
             raise BadInput("the file ends in the middle of a line: was it cut off? If it is whole, end it with a line break", report.file, number)
         yield _decode(raw, form, report, number)
+
+
+def _check_mark(raw: bytes, form: Form, report: Report) -> None:
+    """Refuse a file that says itself that it is written in another encoding than the mapping names."""
+    said = next((encoding for mark, encoding in MARKS.items() if raw.startswith(mark)), None)
+    if said and said != codecs.lookup(form.encoding).name:
+        raise BadInput(f"begins with the mark of {said}, but is to be read as {form.encoding}", report.file, 1)
 
 
 def _decode(raw: bytes, form: Form, report: Report, number: int) -> str:
@@ -148,7 +192,8 @@ def _header(records: Iterator[tuple[int, list[str]]], needed: Iterable[str], rep
         raise BadInput("two columns of this name", report.file, line, twice[0])
     for column in needed:
         if column not in header:
-            raise BadInput("no such column in the header", report.file, line, column)
+            hint = {0: "; the file is empty", 1: "; all of it is one column: is the separator the right one?"}.get(len(header), "")
+            raise BadInput(f"no such column in the header{hint}", report.file, line, column)
     return header
 
 

@@ -2,18 +2,19 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from idp.db import transaction
+from idp.db import session, transaction
 from idp.delimited import Report
 from idp.errors import BadInput
 
 ROWS_LEFT_OUT = 3
+CACHE_KIBIBYTES = 128 * 1024
 strict_option = click.option("--strict", is_flag=True, help="Take all rows or none: any row that cannot be taken refuses the whole command.")
 file_argument = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -21,24 +22,35 @@ file_argument = click.argument("files", nargs=-1, required=True, type=click.Path
 Importer = Callable[[Path, Report], None]
 
 
-def run(files: Sequence[tuple[Path, Importer]], strict: bool) -> None:
+def run(files: Sequence[tuple[Path, Importer]], strict: bool, close: Callable[[], Iterable[str]] = lambda: ()) -> None:
     """Import `files` in this order in one transaction, so that a refusal (exit code 1) has written nothing; exit code 3 where rows were left out.
 
-    Rejected rows go to standard error as `file:line: column: reason`, the counts to standard output.
+    Rejected rows go to standard error as `file:line: column: reason`, the counts to standard output; below them the lines of `close`, which
+    runs last in the transaction.
     """
     total: Counter[str] = Counter()
     with progress_bar() as bar, transaction():
+        large_cache()
         for file, importer in files:
             report = _report(file, bar)
             importer(file, report)
             total += report.counts
         if strict and total["rejected"]:
             raise BadInput(f"{total['rejected']} rows cannot be taken; --strict: nothing was written")
+        lines = list(close())
     click.echo(
         " · ".join(f"{total[what]} {what}" for what in ("added", "changed", "unchanged", "older", "rejected") if total[what] or what != "older")
     )
+    for line in lines:
+        click.echo(line)
     if total["rejected"]:
         sys.exit(ROWS_LEFT_OUT)
+
+
+def large_cache() -> None:
+    """Give SQLite room for the indexes of a large table while this command runs; what does not fit would be written again and again."""
+    if session.get_bind().dialect.name == "sqlite":
+        session.connection().exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
 
 
 def progress_bar() -> Progress:
@@ -49,5 +61,8 @@ def progress_bar() -> Progress:
 
 
 def _report(file: Path, bar: Progress) -> Report:
-    task = bar.add_task(file.name, total=file.stat().st_size)
+    try:
+        task = bar.add_task(file.name, total=file.stat().st_size)
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", str(file)) from error
     return Report(str(file), tell=lambda text: click.echo(text, err=True), read_bytes=lambda count: bar.advance(task, count))

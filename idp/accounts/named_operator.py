@@ -16,6 +16,12 @@ MAX_REASON_CHARACTERS = 200
 
 def named_operator(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--operator` and `--reason`; BadInput for a name that may not operate or a reason that is none."""
+    operated = click.option("--operator", required=True, help="Who runs this command, by name; kept in the audit.")(named(command))
+    return click.option("--reason", required=True, help="Why; kept in the audit. No personal data.")(operated)
+
+
+def named(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for what is called with `operator` and `reason`: they are checked, and stand with every event that it writes."""
 
     @wraps(command)
     def run(*args: Any, operator: str, reason: str, **more: Any) -> Any:
@@ -28,8 +34,7 @@ def named_operator(command: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.reset(before)
 
-    named = click.option("--operator", required=True, help="Who runs this command, by name; kept in the audit.")(run)
-    return click.option("--reason", required=True, help="Why; kept in the audit. No personal data.")(named)
+    return run
 
 
 def _name(operator: str) -> str:

@@ -233,7 +233,12 @@ def legacy_imported(now: datetime, *, run_id: int, system: str, accepted: int, r
 
 def cutover_set(now: datetime, *, cutover_id: int, system: str, at: datetime, region: str, enterprise_id: int | None) -> None:
     """From `at` the platform takes the place of the system's own log-in: for all, a region or one enterprise."""
-    write("legacy.cutover.set", now, enterprise_id=enterprise_id, detail={"cutover": cutover_id, "system": system, "at": at.isoformat(), "region": region})
+    write(
+        "legacy.cutover.set",
+        now,
+        enterprise_id=enterprise_id,
+        detail={"cutover": cutover_id, "system": system, "at": at.isoformat(), "region": region},
+    )
 
 
 def cutover_reverted(now: datetime, *, cutover_id: int, system: str, enterprise_id: int | None) -> None:
@@ -254,6 +259,12 @@ def incident_ended(now: datetime, *, incident_id: int) -> None:
 def letter_sent(now: datetime, *, enterprise_id: int, contacts: int) -> None:
     """Contacts of an enterprise were told of the coming change of the log-in (R92)."""
     write("legacy.letter.sent", now, enterprise_id=enterprise_id, detail={"contacts": contacts})
+
+
+def legacy_import_undone(now: datetime, *, run_id: int, system: str, removed: int, returned: int, stayed: int) -> None:
+    """An import was taken back; rows that are merged, or were changed by a later import, stay."""
+    detail = {"run": run_id, "system": system, "removed": removed, "returned": returned, "stayed": stayed}
+    write("legacy.import.undone", now, detail=detail)
 
 
 def legacy_merged(now: datetime, *, account_id: int, enterprise_id: int | None, run_id: int, systems: list[str]) -> None:

@@ -4,15 +4,16 @@ An enterprise is known by its code, or by its USCC where it has none (R70). The 
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import or_, select
+from sqlalchemy import insert, or_, select
 
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
+from idp.delimited import UNPRINTABLE, Fault, FirstLines, Form, Report, Row, chunks, controls, rows
 from idp.enterprises import codes
 from idp.enterprises.models import Enterprise
 
@@ -20,7 +21,6 @@ COLUMNS = ("code", "uscc", "name", "name_en", "region", "status")
 STATUSES = ("active", "cancelled")
 REGION = re.compile(r"[0-9]{0,12}")
 MAX_NAME_CHARACTERS = 200
-FLUSH_EVERY_ROWS = 500
 DOUBTS = {
     "code_check_digit": ("code", "the check digit of the organisation code in it is wrong"),
     "code_uscc_mismatch": ("uscc", "does not contain the last nine characters of the code"),
@@ -45,24 +45,35 @@ def find(code_or_uscc: str) -> Enterprise | None:
     return session.scalar(select(Enterprise).where(by == code_or_uscc))
 
 
+def find_all(codes_or_usccs: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """The same for many at once: what was asked for → id and prefix; who is not in the register is left out."""
+    asked = set(codes_or_usccs)
+    statement = select(Enterprise.id, Enterprise.code, Enterprise.uscc).where(or_(Enterprise.code.in_(asked), Enterprise.uscc.in_(asked)))
+    found = session.execute(statement).all()
+    return {asked_for: (number, code or uscc or "") for number, code, uscc in found for asked_for in (code, uscc) if asked_for in asked}
+
+
 def import_file(path: Path, report: Report, now: datetime) -> None:
     """Take the register in (inside a transaction); rows that cannot be taken are reported and left out."""
-    first_line: dict[str, int] = {}
-    # no two rows are about the same thing, so nothing that is looked up waits unwritten: writes go out in bulk
-    with session.no_autoflush:
-        for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
-            found = _read(row)
-            fault = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report)
-            if fault:
-                report.reject(row.line, fault.column, fault.reason)
-            elif isinstance(found, Entry):
-                _doubt(found, row.line, report)
-            if number % FLUSH_EVERY_ROWS == 0:
-                session.flush()
-    session.flush()
+    first_lines = FirstLines()
+    for chunk in chunks(rows(path, Form(), COLUMNS, report)):
+        _store(_valid(chunk, first_lines, report), report)
     if report.counts["added"] or report.counts["changed"]:
         accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
         audit.register_imported(now, kind="enterprises", accepted=accepted, rejected=report.counts["rejected"])
+
+
+def _valid(chunk: Iterable[Row], first_lines: FirstLines, report: Report) -> list[tuple[int, Entry]]:
+    """The rows that can be taken as far as the file alone tells, with their lines."""
+    found = []
+    for row in chunk:
+        entry = _read(row)
+        fault = entry if isinstance(entry, Fault) else _again(entry, first_lines, row.line)
+        if fault:
+            report.reject(row.line, fault.column, fault.reason)
+        elif isinstance(entry, Entry):
+            found.append((row.line, entry))
+    return found
 
 
 def _read(row: Row) -> Entry | Fault:
@@ -88,25 +99,38 @@ def _read(row: Row) -> Entry | Fault:
     return Entry(code or None, uscc or None, name, name_en, region, status)
 
 
-def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
+def _again(entry: Entry, first_lines: FirstLines, line: int) -> Fault | None:
     """A code that an earlier row of this file has; otherwise note this row's codes."""
-    for column, value in (("code", entry.code), ("uscc", entry.uscc)):
-        if value in first_line:
-            return Fault(column, f"{value} again; first in line {first_line[value]}")
-    first_line.update({value: line for value in (entry.code, entry.uscc) if value})
-    return None
+    again = first_lines.again(line, *(value for value in (entry.code, entry.uscc) if value))
+    return Fault("code" if again[0] == entry.code else "uscc", f"{again[0]} again; first in line {again[1]}") if again else None
 
 
-def _store(entry: Entry, report: Report) -> Fault | None:
-    claims = [column == value for column, value in ((Enterprise.code, entry.code), (Enterprise.uscc, entry.uscc)) if value]
-    known = list(session.scalars(select(Enterprise).where(or_(*claims))))
-    if len(known) > 1:
-        return Fault("uscc", "code and USCC belong to two enterprises")
-    if not known:
-        session.add(Enterprise(**asdict(entry)))
-        report.counts["added"] += 1
-        return None
-    return _update(known[0], entry, report)
+def _store(entries: Sequence[tuple[int, Entry]], report: Report) -> None:
+    """Keep entries of which no two share a code, so that none is about what another one of them makes or changes."""
+    known = _known([entry for _line, entry in entries])
+    new = []
+    for line, entry in entries:
+        ours = {found.id: found for found in (known.get(entry.code or ""), known.get(entry.uscc or "")) if found}
+        fault = Fault("uscc", "code and USCC belong to two enterprises") if len(ours) > 1 else None
+        for enterprise in ours.values():
+            fault = fault or _update(enterprise, entry, report)
+        if fault:
+            report.reject(line, fault.column, fault.reason)
+            continue
+        if not ours:
+            new.append(asdict(entry))
+        _doubt(entry, line, report)
+    session.flush()
+    if new:
+        session.execute(insert(Enterprise), new)
+    report.counts["added"] += len(new)
+
+
+def _known(entries: Sequence[Entry]) -> dict[str, Enterprise]:
+    """Code or USCC → the enterprise that has it."""
+    asked = {value for entry in entries for value in (entry.code, entry.uscc) if value}
+    found = session.scalars(select(Enterprise).where(or_(Enterprise.code.in_(asked), Enterprise.uscc.in_(asked)))).all()
+    return {value: enterprise for enterprise in found for value in (enterprise.code, enterprise.uscc) if value}
 
 
 def _update(known: Enterprise, entry: Entry, report: Report) -> Fault | None:

@@ -1,8 +1,9 @@
 """Which keys of the list count on a day, and how many an enterprise may have (R68, D15)."""
 
+from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from idp.db import session
 from idp.key_register import reports
@@ -32,3 +33,9 @@ def live_of(enterprise_id: int, today: date) -> int:
     """How many keys of the enterprise count, whoever has them; the office may issue more than MOST_LIVE, of which so many are used (R68)."""
     keys = session.scalars(select(EKey).where(EKey.enterprise_id == enterprise_id, EKey.status == "active"))
     return sum(dead(key, today) is None for key in keys)
+
+
+def with_many() -> Sequence[int]:
+    """Enterprises for which the list has more active keys than may be live, dead ones included."""
+    many = select(EKey.enterprise_id).where(EKey.status == "active").group_by(EKey.enterprise_id).having(func.count() > MOST_LIVE)
+    return session.scalars(many.order_by(EKey.enterprise_id)).all()

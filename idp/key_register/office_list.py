@@ -5,19 +5,20 @@ names stays as it is. For new keys it may carry `user_name` and `activation_code
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
+from sqlalchemy import insert, select
 from sqlalchemy.orm import selectinload
 
 from idp.adapters import BEIJING
 from idp.audit import catalogue as audit
 from idp.db import session
-from idp.delimited import UNPRINTABLE, Fault, Form, Report, Row, controls, rows
+from idp.delimited import UNPRINTABLE, Fault, FirstLines, Form, Report, Row, chunks, controls, rows
 from idp.enterprises import codes, register
 from idp.enterprises.models import Enterprise
-from idp.enterprises.register import FLUSH_EVERY_ROWS
 from idp.key_register import activation, live_keys
 from idp.key_register.models import EKey, EKeyLicence
 
@@ -48,27 +49,34 @@ class Entry:
 
 def import_file(path: Path, report: Report, secret: str, now: datetime) -> None:
     """Take the list in (inside a transaction); rows that cannot be taken are reported and left out."""
-    first_line: dict[str, int] = {}
+    first_lines = FirstLines()
     listed: dict[int, int] = {}
-    # no two rows are about the same thing, so nothing that is looked up waits unwritten: writes go out in bulk
-    with session.no_autoflush:
-        for number, row in enumerate(rows(path, Form(), COLUMNS, report), start=1):
-            found = _read(row)
-            stored = found if isinstance(found, Fault) else _again(found, first_line, row.line) or _store(found, report, secret)
+    for chunk in chunks(rows(path, Form(), COLUMNS, report)):
+        for line, stored in _store(_valid(chunk, first_lines, report), report, secret):
             if isinstance(stored, Fault):
-                report.reject(row.line, stored.column, stored.reason)
+                report.reject(line, stored.column, stored.reason)
             else:
-                listed[stored] = row.line
-            if number % FLUSH_EVERY_ROWS == 0:
-                session.flush()
-    session.flush()
-    for enterprise_id, line in listed.items():
-        odd = _crowded(enterprise_id, _beijing(now))
+                listed[stored] = line
+    for enterprise_id in live_keys.with_many():
+        odd = _crowded(enterprise_id, _beijing(now)) if enterprise_id in listed else None
         if odd:
-            report.warn(line, odd.column, odd.reason)
+            report.warn(listed[enterprise_id], odd.column, odd.reason)
     if report.counts["added"] or report.counts["changed"]:
         accepted = report.counts["added"] + report.counts["changed"] + report.counts["unchanged"]
         audit.register_imported(now, kind="ekeys", accepted=accepted, rejected=report.counts["rejected"])
+
+
+def _valid(chunk: Iterable[Row], first_lines: FirstLines, report: Report) -> list[tuple[int, Entry]]:
+    """The rows that can be taken as far as the file alone tells, with their lines."""
+    found = []
+    for row in chunk:
+        entry = _read(row)
+        fault = entry if isinstance(entry, Fault) else _again(entry, first_lines, row.line)
+        if fault:
+            report.reject(row.line, fault.column, fault.reason)
+        elif isinstance(entry, Entry):
+            found.append((row.line, entry))
+    return found
 
 
 @dataclass(frozen=True)
@@ -89,10 +97,9 @@ def take_row(cells: dict[str, str], secret: str, now: datetime) -> Taken | Fault
     found = _read(Row(1, cells))
     if isinstance(found, Fault):
         return found
-    stored = _store(found, report, secret)
+    ((_line, stored),) = _store([(1, found)], report, secret)
     if isinstance(stored, Fault):
         return stored
-    session.flush()
     (what,) = report.counts
     audit.register_row_taken(now, serial=found.serial, result=what)
     odd = _crowded(stored, _beijing(now))
@@ -140,44 +147,77 @@ def _read(row: Row) -> Entry | Fault:
     return Entry(serial, enterprise, holder, licences, issued, expires, status, user_name, code)
 
 
-def _again(entry: Entry, first_line: dict[str, int], line: int) -> Fault | None:
-    if entry.serial in first_line:
-        return Fault("serial", f"{entry.serial} again; first in line {first_line[entry.serial]}")
-    first_line[entry.serial] = line
-    return None
+def _again(entry: Entry, first_lines: FirstLines, line: int) -> Fault | None:
+    again = first_lines.again(line, entry.serial)
+    return Fault("serial", f"{entry.serial} again; first in line {again[1]}") if again else None
 
 
 def _beijing(now: datetime) -> date:
     return now.astimezone(BEIJING).date()
 
 
-def _store(entry: Entry, report: Report, secret: str) -> int | Fault:
-    """Keep the entry; the id of its enterprise."""
-    enterprise = register.find(entry.enterprise)
-    if enterprise is None:
+def _store(entries: Sequence[tuple[int, Entry]], report: Report, secret: str) -> list[tuple[int, int | Fault]]:
+    """Keep entries of different serials: line, and the id of the enterprise or why it cannot be taken."""
+    enterprises = register.find_all(entry.enterprise for _line, entry in entries)
+    asked = [entry.serial for _line, entry in entries]
+    known = {key.serial: key for key in session.scalars(select(EKey).where(EKey.serial.in_(asked)).options(selectinload(EKey.licences)))}
+    found: list[tuple[int, int | Fault]] = []
+    new: list[tuple[Entry, int]] = []
+    for line, entry in entries:
+        enterprise_id, _prefix = enterprises.get(entry.enterprise, (None, ""))
+        key = known.get(entry.serial)
+        fault = _fault(entry, enterprise_id, key)
+        if fault or enterprise_id is None:
+            found.append((line, fault or Fault("enterprise_code", "unknown")))
+            continue
+        found.append((line, enterprise_id))
+        if key is None:
+            new.append((entry, enterprise_id))
+        else:
+            report.counts["changed" if _fill(key, entry, secret) else "unchanged"] += 1
+    session.flush()
+    _add(new, secret)
+    report.counts["added"] += len(new)
+    return found
+
+
+def _fault(entry: Entry, enterprise_id: int | None, key: EKey | None) -> Fault | None:
+    if enterprise_id is None:
         return Fault("enterprise_code", f"{entry.enterprise} is not in the register of enterprises")
-    known = session.get(EKey, entry.serial, options=[selectinload(EKey.licences)])
     # a key is issued to one enterprise; accounts hang on it, so it never wanders
-    if known and known.enterprise_id != enterprise.id:
-        return Fault("enterprise_code", f"the key is listed for {known.enterprise.prefix} already")
-    if known is None:
-        session.add(known := EKey(serial=entry.serial, enterprise_id=enterprise.id))
-        report.counts["added"] += 1
-        _fill(known, entry, secret)
-    else:
-        report.counts["changed" if _fill(known, entry, secret) else "unchanged"] += 1
-    return enterprise.id
+    if key and key.enterprise_id != enterprise_id:
+        return Fault("enterprise_code", f"the key is listed for {key.enterprise.prefix} already")
+    return None
+
+
+def _add(new: Sequence[tuple[Entry, int]], secret: str) -> None:
+    """Keep keys that are not in the list yet, many in a statement."""
+    if not new:
+        return
+    keys = [
+        {"user_name": "", "activation_digest": None, **_said(entry, secret), "serial": entry.serial, "enterprise_id": owner} for entry, owner in new
+    ]
+    session.execute(insert(EKey), keys)
+    licences = [{"serial": entry.serial, "system": system} for entry, _owner in new for system in entry.licences]
+    if licences:
+        session.execute(insert(EKeyLicence), licences)
+
+
+def _said(entry: Entry, secret: str) -> dict[str, object]:
+    """What the entry says of the key itself, column by column."""
+    says: dict[str, object] = {field: getattr(entry, field) for field in ("holder", "issued", "expires", "status")}
+    says |= {"user_name": entry.user_name} if entry.user_name else {}
+    return says | ({"activation_digest": activation.digest(secret, entry.serial, entry.activation_code)} if entry.activation_code else {})
 
 
 def _fill(key: EKey, entry: Entry, secret: str) -> bool:
     """Give the key what the list says; whether anything was new."""
-    says: dict[str, object] = {field: getattr(entry, field) for field in ("holder", "issued", "expires", "status")}
-    says |= {"user_name": entry.user_name} if entry.user_name else {}
-    says |= {"activation_digest": activation.digest(secret, entry.serial, entry.activation_code)} if entry.activation_code else {}
-    new = {field: value for field, value in says.items() if value != getattr(key, field)}
+    new = {field: value for field, value in _said(entry, secret).items() if value != getattr(key, field)}
     for field, value in new.items():
         setattr(key, field, value)
     had = {licence.system for licence in key.licences}
+    if had == set(entry.licences):
+        return bool(new)
     key.licences = [licence for licence in key.licences if licence.system in entry.licences]
     key.licences += [EKeyLicence(system=system) for system in entry.licences if system not in had]
-    return bool(new) or had != set(entry.licences)
+    return True

@@ -1,6 +1,7 @@
 """`idp legacy …`: the dumps of the old systems, and the merge of their users into accounts."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,31 +18,64 @@ from sqlalchemy import select
 
 from idp import import_command, web
 from idp.accounts import directory
-from idp.accounts.named_operator import named_operator
-from idp.db import session
+from idp.accounts.named_operator import named, named_operator
+from idp.db import session, transaction
 from idp.enterprises import register
 from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput, shown
 from idp.key_register import office_list
-from idp.legacy import importer, mapping, merge, merge_plan, old_users
+from idp.legacy import import_undo, importer, mapping, merge, merge_plan, old_users
 from idp.legacy.merge_plan import Note, Plan, PlannedAccount
+from idp.legacy.reconciliation import Books
 
 PIPED_COLUMNS = 200
+LARGEST_NUMBER = 2**31 - 1
 group = AppGroup("legacy", help="Dumps of the old systems, and the merge of their users into accounts.")
 
 
 @group.command("import")
-@click.option("--system", required=True, help="Code of the business system whose dump this is.")
-@click.option("--as-of", required=True, type=click.DateTime(["%Y-%m-%d"]), help="Day of the dump; of several dumps the later one counts.")
+@click.option("--system", help="Code of the business system whose dump this is.")
+@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of the dump; of several dumps the later one counts.")
 @click.option(
     "--mapping", "mapping_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Mapping file, instead of the one kept."
 )
+@click.option("--undo", "run_id", type=click.IntRange(1, LARGEST_NUMBER), help="Take this run of an import back instead; needs --operator, --reason.")
 @import_command.strict_option
-@import_command.file_argument
-def import_(files: tuple[Path, ...], system: str, as_of: datetime, mapping_file: Path | None, strict: bool) -> None:
-    """Take dumps (FILES) of one old system in. Opens nothing yet: `idp legacy merge` makes the accounts."""
+@click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--operator", help="Who takes a run back, by name; kept in the audit.")
+@click.option("--reason", help="Why; kept in the audit. No personal data.")
+def import_(
+    files: tuple[Path, ...],
+    system: str | None,
+    as_of: datetime | None,
+    mapping_file: Path | None,
+    run_id: int | None,
+    strict: bool,
+    operator: str | None,
+    reason: str | None,
+) -> None:
+    """Take dumps (FILES) of one old system in, or one such import back. Opens nothing yet: `idp legacy merge` makes the accounts."""
+    if run_id is not None:
+        if files or system or as_of or mapping_file or strict or not operator or not reason:
+            raise click.UsageError("--undo RUN stands alone, with --operator and --reason")
+        _undo(run_id=run_id, operator=operator, reason=reason)
+        return
+    if not files or not system or not as_of or operator or reason:
+        raise click.UsageError("give --system, --as-of and FILES; --operator and --reason belong to --undo")
     dump = importer.Dump(system, as_of.date(), mapping.load(system, mapping_file), web.runtime().secret, web.now())
-    import_command.run([(file, lambda path, report: importer.import_file(path, report, dump)) for file in files], strict)
+    books = Books()
+    import_command.run([(file, partial(importer.import_file, dump=dump, books=books)) for file in files], strict, books.close)
+
+
+@named
+def _undo(run_id: int) -> None:
+    """Take a run back; what has to stay is named on standard error, with exit code 3."""
+    with transaction():
+        import_command.large_cache()
+        undone = import_undo.undo(run_id, web.now(), lambda user, why: click.echo(f"{shown(user)}: {why}", err=True))
+    click.echo(f"{undone.removed} removed · {undone.returned} as before · {undone.stayed} stay")
+    if undone.stayed:
+        sys.exit(import_command.ROWS_LEFT_OUT)
 
 
 @group.command("import-all")
@@ -58,13 +92,15 @@ def import_all(folder: Path, as_of: datetime, strict: bool) -> None:
         (folder / "enterprises.csv", lambda path, report: register.import_file(path, report, now)),
         (folder / "ekeys.csv", lambda path, report: office_list.import_file(path, report, secret, now)),
     ]
+    books = Books()
     for system in systems:
         file = _dump(folder, system)
         if file not in missing:
-            files.append((file, partial(importer.import_file, dump=importer.Dump(system, as_of.date(), mapping.load(system), secret, now))))
+            dump = importer.Dump(system, as_of.date(), mapping.load(system), secret, now)
+            files.append((file, partial(importer.import_file, dump=dump, books=books)))
     for file in missing:
         click.echo(f"{file}: not there; passed over", err=True)
-    import_command.run(files, strict)
+    import_command.run(files, strict, books.close)
 
 
 def _dump(folder: Path, system: str) -> Path:
@@ -74,7 +110,10 @@ def _dump(folder: Path, system: str) -> Path:
 def _missing(folder: Path, systems: Sequence[str]) -> list[Path]:
     """Dumps that are not there; BadInput where a register or every dump is missing: that is no folder of dumps."""
     registers = [file for file in (folder / "enterprises.csv", folder / "ekeys.csv") if not file.is_file()]
-    dumps = [file for system in systems if not (file := _dump(folder, system)).is_file()]
+    odd = next((file for system in systems if (file := _dump(folder, system)).exists() and not file.is_file()), None)
+    if odd:
+        raise BadInput("is there, but is no file", str(odd))
+    dumps = [file for system in systems if not (file := _dump(folder, system)).exists()]
     if registers or len(dumps) == len(systems):
         named = ", ".join(str(file.relative_to(folder)) for file in (*registers, *dumps))
         raise BadInput(f"not there: {named or 'business systems; run `idp init` first'}", str(folder))

@@ -1,6 +1,8 @@
 """Mapping files: how the dump of one old system is written (TOML, one file a system, under `mappings/`)."""
 
 import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -82,6 +84,17 @@ class Mapping(_Part):
     def needed(self) -> list[str]:
         """Columns that the header must have."""
         return [name for name in self.columns.model_dump().values() if name is not None]
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What an operator says about a dump; `secret` seals the old hashes."""
+
+    system: str
+    as_of: date
+    mapping: Mapping
+    secret: str
+    now: datetime
 
 
 def _known_encoding(value: str) -> str:

@@ -98,16 +98,7 @@ def plan(users: Iterable[OldUser]) -> Plan:
 
 def survivor(rows: Iterable[OldUser]) -> OldUser:
     """Whose name the account bears (R62): the dual_use row if enabled, else the latest last log-in, else the table's order; disabled rows last."""
-    return min(
-        rows,
-        key=lambda user: (
-            not user.enabled,
-            user.system != naming.CONTROL_NAMES or not user.enabled,
-            -(user.last_login or date.min).toordinal(),
-            user.position,
-            user.id,
-        ),
-    )
+    return min(rows, key=lambda user: naming.rank(user.system, user.position, user.id, enabled=user.enabled, last_login=user.last_login))
 
 
 def _account(rows: list[OldUser]) -> PlannedAccount:

@@ -1,5 +1,7 @@
 """What an old user name becomes on the platform (R8, R9, D1), and which class of users it belongs to (R17)."""
 
+from datetime import date
+
 CONTROL_NAMES = "dual_use"  # names are those of the control application (D1)
 OWN_NAMES = "mech_electrical"  # names are unique within the system and stay as they are (R8)
 CLASSES = {CONTROL_NAMES: 2, OWN_NAMES: 3}
@@ -24,3 +26,8 @@ def names(system: str, prefix: str, username: str) -> list[str]:
     if system == CONTROL_NAMES:
         return [username, code_form]  # D1
     return [code_form]  # R9, D20
+
+
+def rank(system: str, position: int, row_id: int, *, enabled: bool, last_login: date | None) -> tuple[bool, bool, int, int, int]:
+    """Smallest for the row whose name an account bears (R62): dual_use if enabled, the latest last log-in, the table's order; disabled rows last."""
+    return (not enabled, system != CONTROL_NAMES or not enabled, -(last_login or date.min).toordinal(), position, row_id)
