@@ -2,7 +2,7 @@
 
 `/` shows who is signed in, or a button · `/login` starts at once (OIDC Core §4: also from the platform's hall, with `iss`) · `/callback` ends it ·
 `/logout` (POST) signs out here and at the platform · `/signed-out` is where the platform sends the person afterwards ·
-`/backchannel-logout` (POST) is where the platform itself says that a session is over.
+`/backchannel-logout` (POST) is where the platform itself says that a session is over, `/security-events` (POST) that an account joined another.
 """
 
 import logging
@@ -17,10 +17,10 @@ from joserfc.jwk import ECKey
 from requests import RequestException
 from werkzeug.wrappers import Response as BaseResponse
 
-from clients.relying_party import access_tokens, logout_tokens
+from clients.relying_party import access_tokens, account_events, logout_tokens
 from clients.relying_party.provider import SKEW_SECONDS, Distrusted, Provider, connect
 from clients.relying_party.registration import Registration
-from clients.relying_party.signed_in import MOST_SIGNED_IN, MOST_UNDER_WAY, Memory
+from clients.relying_party.signed_in import MOST_EVENTS, MOST_SIGNED_IN, MOST_UNDER_WAY, Memory
 
 # a business system asks again after this long, whatever the platform's session does
 SIGNED_IN_SECONDS = 8 * 3600
@@ -42,6 +42,11 @@ def _provider() -> Provider:
 
 def _memory() -> Memory:
     found: Memory = current_app.extensions["memory"]
+    return found
+
+
+def _events() -> Memory:
+    found: Memory = current_app.extensions["events"]
     return found
 
 
@@ -156,6 +161,39 @@ def backchannel_logout() -> tuple[dict[str, str], int]:
     return {}, 200
 
 
+@pages.post("/security-events")
+def security_events() -> tuple[dict[str, str], int] | tuple[str, int]:
+    """Take the platform's word that two of its accounts are one now, or are not any more (RFC 8935 §2.2, §2.3)."""
+    try:
+        event = _said()
+    except account_events.Refused as refused:
+        log.warning("%s: security event: %s", _system().system, refused.err)
+        return {"err": refused.err, "description": "not taken"}, 400
+    except (Distrusted, RequestException) as error:
+        log.warning("%s: %s", _system().system, error)
+        return {}, 503
+    if event is not None:
+        _follow(event)
+    return "", 202
+
+
+def _said() -> account_events.Event | None:
+    # RFC 8935 §2.1
+    if request.mimetype != "application/secevent+jwt":
+        raise account_events.Refused("invalid_request")
+    return account_events.judge(_provider(), _events(), request.get_data().decode("ascii", "replace"))
+
+
+def _follow(event: account_events.Event) -> None:
+    """What belongs to a person here goes along with the name; a real system keeps its records by it, this one only who is signed in."""
+    if event.kind == account_events.JOINED:
+        _memory().rename_people(event.old, event.new)
+    else:
+        # who of the two sits there, only a new sign-in tells
+        for sub in filter(None, (event.old, event.new)):
+            _memory().delete_people(None, sub)
+
+
 @pages.get("/signed-out")
 def signed_out() -> str:
     """The end of a sign-out."""
@@ -194,7 +232,7 @@ def create_app(registration: Registration, issuer: str, *, secret: str | None = 
         PREFERRED_URL_SCHEME=registration.origin.partition("://")[0],
         MAX_CONTENT_LENGTH=16 * 1024,
     )
-    app.extensions.update(registration=registration, memory=Memory(MOST_SIGNED_IN))
+    app.extensions.update(registration=registration, memory=Memory(MOST_SIGNED_IN), events=Memory(MOST_EVENTS))
     app.extensions["provider"] = connect(app, registration, issuer, secret, key, Memory(MOST_UNDER_WAY))
     app.register_blueprint(pages)
     app.after_request(_headers)

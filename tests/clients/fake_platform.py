@@ -99,6 +99,12 @@ class FakePlatform:
         event: dict[str, dict[str, Any]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
         return self._signed({"typ": "logout+jwt", **self.logout_header}, {**base, "sid": "sid-1", "events": event, **changes})
 
+    def event_token(self, kind: str, about: dict[str, str], **changes: Any) -> str:
+        """A security event token as an honest platform would push it; a change of None takes a member away."""
+        base = {"iss": ISSUER, "aud": self.client_id, "iat": int(time.time()), "jti": str(time.monotonic_ns())}
+        event = {f"urn:licence:event:account-{kind}": about}
+        return self._signed({"typ": "secevent+jwt", **self.logout_header}, {**base, "events": event, **changes})
+
     def userinfo(self, _request: PreparedRequest) -> dict[str, Any]:
         told = {"sub": "s1", "name": "持有人1", "preferred_username": "0441987654321-beijing", "enterprise_code": "0441987654321"}
         return {**told, "enterprise_name": "广东示例进出口有限公司", "legacy_usernames": ["beijing"], **self.told}

@@ -45,6 +45,15 @@ def _returned(visitor: FlaskClient, asked: dict[str, str], **changes: str) -> Te
     return visitor.get("/callback", query_string={"code": "c1", "state": asked["state"], "iss": ISSUER, **changes})
 
 
+@pytest.mark.requirement("R64")
+def test_what_is_left_of_the_legacy_entry_is_shown(visitor: FlaskClient, platform: FakePlatform) -> None:
+    _signed_in(visitor, platform)
+    assert "remaining" not in visitor.get("/").text
+    platform.told = {"legacy_entry_remaining": 0}
+    _signed_in(visitor, platform)
+    assert '<dd id="remaining">0</dd>' in visitor.get("/").text
+
+
 def _signed_in(visitor: FlaskClient, platform: FakePlatform) -> TestResponse:
     return _returned(visitor, _begun(visitor, platform))
 

@@ -15,6 +15,7 @@ from idp.app import HOOKS, JOBS
 from idp.db import db, session, transaction
 from idp.entitlements import rules
 from idp.entitlements.models import Entitlement
+from idp.entitlements.rules import Right
 from idp.key_register.models import EKey
 from idp.oidc.models import ClientRecord, Consent, Grant
 from idp.outbox.models import OutboxItem
@@ -295,6 +296,9 @@ def test_a_right_that_waits_for_a_proof_waits_not_here(platform: Flask, export: 
         today = START.date()
         assert rules.open_systems(beijing.id, today) == {"import"}
         assert rules.open_systems(beijing.id, today, "export") == {"export"}
+    entitle(platform, beijing, "held", "import")
+    with platform.app_context():
+        assert rules.rights(beijing.id, today, "export") == [Right("export", None), Right("import", "awaiting_proof")]
 
 
 @pytest.mark.parametrize("hindrance", ["blocked", "key", "not opened"])
