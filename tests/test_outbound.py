@@ -98,6 +98,16 @@ def test_a_form_is_posted() -> None:
     assert server.asked[0].endswith(b"logout_token=a%2Bb")
 
 
+@pytest.mark.spec("RFC 8935", "2.1")
+def test_a_body_is_pushed_as_it_is() -> None:
+    with serving(saying(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")) as server:
+        assert client(f"127.0.0.1:{server.port}").push(f"http://127.0.0.1:{server.port}/", "application/secevent+jwt", b"a.b+c.d").status == 202
+    head, _, body = server.asked[0].partition(b"\r\n\r\n")
+    assert body == b"a.b+c.d"
+    assert b"Content-Type: application/secevent+jwt" in head
+    assert b"Accept: application/json" in head
+
+
 @pytest.mark.spec("RFC 7591", "5")
 @pytest.mark.parametrize(
     "host",

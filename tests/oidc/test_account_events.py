@@ -1,5 +1,6 @@
 """Accounts that become one and come apart: who is told, in whose terms, how the token looks, and what becomes of one that is not taken."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,12 @@ import pytest
 from flask import Flask
 from joserfc import jws
 from joserfc.jwk import KeySet
+from requests import PreparedRequest, Response
 from sqlalchemy import delete, select
 
+from clients.relying_party.app import create_app
+from clients.relying_party.provider import Session
+from clients.relying_party.registration import FOLDER, private_key, read
 from idp.accounts.models import Account
 from idp.adapters import Fetched
 from idp.app import HOOKS, JOBS
@@ -246,7 +251,9 @@ def test_the_losers_hints_are_never_answered(rp: RelyingParty, platform: Flask, 
 # --- what becomes of it ------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", [Fetched(200, b""), Fetched(204, b""), Fetched(302, b""), Fetched(400, b"no"), Fetched(500, b""), None])
+@pytest.mark.parametrize(
+    "answer", [Fetched(200, b""), Fetched(204, b""), Fetched(302, b""), Fetched(400, b"no"), Fetched(500, b'{"err": "invalid_key"}'), None]
+)
 def test_any_other_answer_is_tried_again_with_the_same_word_and_given_up_with_a_record(
     rp: RelyingParty, platform: Flask, clock: FakeClock, beijing: Somebody, shanghai: Somebody, far_servers: FakeWeb, answer: Fetched | None
 ) -> None:
@@ -307,6 +314,8 @@ def test_a_dead_receiver_holds_up_only_its_own(
     for _ in range(3):
         work(platform)
     assert [client for client, _, _ in waiting(platform)] == ["dead", "dead"]
+    # the first that failed spares it the second
+    assert [url for url, _, _ in far_servers.pushed].count("https://dead.example/events") == 1
     # its own logout tokens go another lane
     assert [url for url, _ in far_servers.posted] == [bye]
     with platform.app_context():
@@ -354,3 +363,36 @@ def test_an_address_that_would_never_be_called_is_refused_at_the_command_line(pl
     assert idp(platform, "client", "apply", file).code == 0
     with platform.app_context():
         assert session.get_one(ClientRecord, "rp").registration["security_events_uri"] == uri
+
+
+# --- both sides together -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_business_system_takes_what_the_platform_says(
+    platform: Flask, clock: FakeClock, beijing: Somebody, shanghai: Somebody, far_servers: FakeWeb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    system = read(FOLDER / "export")
+    business = create_app(system, ISSUER, key=private_key(tmp_path / "export.pem"))
+    own = {name: value for name, value in system.client.items() if name not in ("token_endpoint_auth_method", "token_endpoint_auth_signing_alg")}
+    rp = RelyingParty(platform, clock, **own)
+    rp.tokens(rp.browser(beijing.id))
+    handle = business.extensions["memory"].keep({"claims": {"sub": beijing.sub, "sid": "x"}, "told": {"sub": beijing.sub}}, 60)
+
+    def fetch(_self: object, request: PreparedRequest, **_more: object) -> Response:
+        found = platform.test_client().get(str(request.path_url), base_url=ISSUER)
+        response = Response()
+        response.status_code, response._content, response.request = found.status_code, found.data, request
+        return response
+
+    def push(url: str, kind: str, body: bytes, *, most: int = 0) -> Fetched:
+        answer = business.test_client().post(url.removeprefix(system.origin), data=body, content_type=kind)
+        return Fetched(answer.status_code, answer.data)
+
+    monkeypatch.setattr(Session, "send", fetch)
+    monkeypatch.setattr(far_servers, "push", push)
+    # the business system has a clock of its own
+    clock.at = datetime.now(UTC)
+    join(platform, clock, beijing, shanghai)
+    assert work(platform) == 1
+    assert waiting(platform) == []
+    assert business.extensions["memory"].get(handle)["told"]["sub"] == shanghai.sub
