@@ -6,7 +6,7 @@ at once (a read transaction that upgrades gets SQLITE_BUSY_SNAPSHOT). Rules neve
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, cast
 import flask_migrate
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Connection, CursorResult, DateTime, Dialect, Engine, Insert, MetaData, Update, event
+from sqlalchemy import Connection, CursorResult, DateTime, Dialect, Engine, Insert, MetaData, Update, event, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 from sqlalchemy.types import JSON, TypeDecorator
 
@@ -143,6 +143,26 @@ def spend_once(statement: Update | Insert) -> bool:
     result = session.execute(statement.execution_options(synchronize_session=False, preserve_rowcount=True))
     assert isinstance(result, CursorResult)
     return result.rowcount == 1
+
+
+def insert_many(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, many in a statement (the ORM would split them where a value is None)."""
+    if rows:
+        session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]  # of a mapped class it is a table
+
+
+def insert_numbered(model: type[Base], rows: Sequence[Mapping[str, Any]]) -> Sequence[int]:
+    """The same for a table with numbers of its own: these, in the order of the rows."""
+    if not rows:
+        return ()
+    table = model.__table__
+    if session.get_bind().dialect.name == "sqlite":
+        # the write lock is ours, so these are the numbers that SQLite would give, row by row
+        first = (session.scalar(select(func.max(table.c.id))) or 0) + 1
+        insert_many(model, [{**row, "id": number} for number, row in enumerate(rows, start=first)])
+        return range(first, first + len(rows))
+    statement = insert(table).returning(table.c.id, sort_by_parameter_order=True)  # type: ignore[arg-type]  # as above
+    return session.scalars(statement, rows).all()
 
 
 def dumps(value: object) -> str:

@@ -103,7 +103,7 @@ def chunks(items: Iterable[Item], size: int = CHUNK_ROWS) -> Iterator[list[Item]
 
 def controls(text: str) -> bool:
     """Whether `text` holds what no name has: control and format characters, line separators, halves of a character."""
-    return any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in text)
+    return not text.isprintable() and any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Zl", "Zp") for sign in text)
 
 
 def encoding_known(name: str) -> bool:

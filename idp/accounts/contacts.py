@@ -31,7 +31,8 @@ def read_mobile(typed: str) -> str | None:
         number = phonenumbers.parse(typed, HOME_REGION)
     except phonenumbers.NumberParseException:
         return None
-    if number.extension or not phonenumbers.is_valid_number(number) or phonenumbers.number_type(number) not in MOBILE_KINDS:
+    # a number that is not valid is of no kind
+    if number.extension or phonenumbers.number_type(number) not in MOBILE_KINDS:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 

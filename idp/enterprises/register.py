@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import or_, select
 
 from idp.audit import catalogue as audit
-from idp.db import session
+from idp.db import insert_many, session
 from idp.delimited import UNPRINTABLE, Fault, FirstLines, Form, Report, Row, chunks, controls, rows
 from idp.enterprises import codes
 from idp.enterprises.models import Enterprise
@@ -121,8 +121,7 @@ def _store(entries: Sequence[tuple[int, Entry]], report: Report) -> None:
             new.append(asdict(entry))
         _doubt(entry, line, report)
     session.flush()
-    if new:
-        session.execute(insert(Enterprise), new)
+    insert_many(Enterprise, new)
     report.counts["added"] += len(new)
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from idp.adapters import BEIJING
 from idp.audit import catalogue as audit
-from idp.db import session
+from idp.db import insert_many, session
 from idp.delimited import UNPRINTABLE, Fault, FirstLines, Form, Report, Row, chunks, controls, rows
 from idp.enterprises import codes, register
 from idp.enterprises.models import Enterprise
@@ -191,16 +191,12 @@ def _fault(entry: Entry, enterprise_id: int | None, key: EKey | None) -> Fault |
 
 
 def _add(new: Sequence[tuple[Entry, int]], secret: str) -> None:
-    """Keep keys that are not in the list yet, many in a statement."""
-    if not new:
-        return
+    """Keep keys that are not in the list yet."""
     keys = [
         {"user_name": "", "activation_digest": None, **_said(entry, secret), "serial": entry.serial, "enterprise_id": owner} for entry, owner in new
     ]
-    session.execute(insert(EKey), keys)
-    licences = [{"serial": entry.serial, "system": system} for entry, _owner in new for system in entry.licences]
-    if licences:
-        session.execute(insert(EKeyLicence), licences)
+    insert_many(EKey, keys)
+    insert_many(EKeyLicence, [{"serial": entry.serial, "system": system} for entry, _owner in new for system in entry.licences])
 
 
 def _said(entry: Entry, secret: str) -> dict[str, object]:

@@ -3,11 +3,12 @@
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import lru_cache
 
 from idp.accounts import contacts, directory, password_hashes
 from idp.delimited import UNPRINTABLE, Fault, Report, Row, controls
 from idp.enterprises import codes
-from idp.legacy.mapping import Mapping
+from idp.legacy.mapping import Mapping, Status
 
 MAX_USERNAME_CHARACTERS = 128
 MAX_CONTACT_CHARACTERS = 100
@@ -34,11 +35,12 @@ def read(row: Row, mapping: Mapping, report: Report) -> Entry | Fault:
     """The entry of a row. Contacts that are none are dropped with a warning; every other fault leaves the row out."""
     if row.fault:
         return Fault("row", row.fault)
-    text = {field: _text(row, column, mapping) for field, column in mapping.columns.model_dump().items()}
-    enabled, last_login = _status(text["status"], mapping), _day(text["last_login"], mapping)
+    text = {field: _text(row, column, mapping) for field, column in mapping.fields.items()}
+    enabled, last_login = _status(text["status"], mapping.status), _day(text["last_login"], mapping.dates)
+    username = directory.normalise(text["username"])
     entry = Entry(
-        username=directory.normalise(text["username"]),
-        username_key=directory.name_key(text["username"]),
+        username=username,
+        username_key=username.casefold(),
         password=text["password"],
         enterprise=codes.normalise(text["enterprise"]),
         key=codes.normalise(text["key"]),
@@ -82,17 +84,20 @@ def _word(text: str) -> str:
     return unicodedata.normalize("NFKC", text[:MAX_CODE_CHARACTERS]).casefold()
 
 
-def _status(text: str, mapping: Mapping) -> bool | None:
+# few words, and few days, stand in many rows
+@lru_cache(maxsize=256)
+def _status(text: str, status: Status) -> bool | None:
     """True for on, False for off, None for a word that the mapping does not know."""
-    if _word(text) in map(_word, mapping.status.on):
+    if _word(text) in map(_word, status.on):
         return True
-    return False if _word(text) in map(_word, mapping.status.off) else None
+    return False if _word(text) in map(_word, status.off) else None
 
 
-def _day(text: str, mapping: Mapping) -> date | Fault | None:
+@lru_cache(maxsize=4096)
+def _day(text: str, forms: tuple[str, ...]) -> date | Fault | None:
     if not text:
         return None
-    for form in mapping.dates:
+    for form in forms:
         try:
             found = datetime.strptime(text, form)  # noqa: DTZ007  # only its date is used
         except ValueError:

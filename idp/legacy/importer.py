@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from idp.audit import catalogue as audit
-from idp.db import session
+from idp.db import insert_numbered, session
 from idp.delimited import Fault, FirstLines, Report, Row, chunks, rows
 from idp.enterprises import register
 from idp.entitlements.models import BusinessSystem
@@ -129,8 +129,6 @@ def _fault(entry: Entry, enterprises: dict[str, tuple[int, str]], owners: dict[s
 
 def _add(users: Sequence[User], state: _Import) -> None:
     """Keep users of whom nothing is known yet."""
-    if not users:
-        return
     dump = state.dump
     kept = iter(old_hashes.keep([(user.entry, None) for user in users if user.entry.password], dump))
     new = [
@@ -146,6 +144,6 @@ def _add(users: Sequence[User], state: _Import) -> None:
         }
         for user in users
     ]
-    for row_id in session.scalars(insert(LegacyRow).returning(LegacyRow.id, sort_by_parameter_order=True), new):
+    for row_id in insert_numbered(LegacyRow, new):
         state.tally.stands_for(row_id)
     state.report.counts["added"] += len(new)

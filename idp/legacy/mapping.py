@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -80,10 +81,15 @@ class Mapping(_Part):
         """What the reader has to know."""
         return delimited.Form(self.encoding, self.separator, self.quoted)
 
+    @cached_property
+    def fields(self) -> dict[str, str | None]:
+        """What we call a column → what the dump does, None for what its system does not have."""
+        return self.columns.model_dump()
+
     @property
     def needed(self) -> list[str]:
         """Columns that the header must have."""
-        return [name for name in self.columns.model_dump().values() if name is not None]
+        return [name for name in self.fields.values() if name is not None]
 
 
 @dataclass(frozen=True)

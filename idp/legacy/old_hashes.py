@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import insert
-
 from idp import opaque_tokens
 from idp.accounts.credentials import PURPOSE
 from idp.accounts.models import FormerPassword
-from idp.db import session
+from idp.db import insert_numbered
 from idp.legacy.dump_row import Entry
 from idp.legacy.mapping import Dump
 
 
 def keep(entries: Sequence[tuple[Entry, int | None]], dump: Dump) -> Sequence[int]:
     """Keep the old hashes of entries, each for its account where there is one already; their numbers, in the same order."""
-    if not entries:
-        return ()
     form = dump.mapping.password
     hashes = [
         {
@@ -28,7 +24,7 @@ def keep(entries: Sequence[tuple[Entry, int | None]], dump: Dump) -> Sequence[in
         }
         for entry, account_id in entries
     ]
-    return session.scalars(insert(FormerPassword).returning(FormerPassword.id, sort_by_parameter_order=True), hashes).all()
+    return insert_numbered(FormerPassword, hashes)
 
 
 def same(scheme: str | None, encoding: str | None, sealed_hash: str | None, entry: Entry, dump: Dump) -> bool:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Row, insert, select, tuple_, update
+from sqlalchemy import Row, select, tuple_, update
 
 from idp.accounts.models import Account, FormerPassword
-from idp.db import session
+from idp.db import insert_many, session
 from idp.legacy import naming, old_hashes
 from idp.legacy.dump_row import Entry
 from idp.legacy.mapping import Dump
@@ -175,7 +175,7 @@ def _write(changes: Sequence[_Change], dump: Dump, run_id: int) -> None:
         }
         for change in changes
     ]
-    session.execute(insert(LegacyRowChange), journal)
+    insert_many(LegacyRowChange, journal)
 
 
 _PLAIN = {"synchronize_session": False}
