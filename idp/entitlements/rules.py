@@ -28,7 +28,7 @@ class Right:
         return self.reason is None
 
 
-def _from_keys(account_id: int, today: date) -> dict[str, str | None]:
+def _from_keys(account_id: int, today: date, entered: str | None) -> dict[str, str | None]:
     """System → fault of the best key that was opened for it."""
     statement = (
         select(EKeyLicence.system, EKey, EKeyReport.word, EKeyReport.rights_until)
@@ -40,14 +40,17 @@ def _from_keys(account_id: int, today: date) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for system, key, word, until in session.execute(statement):
         # R68: the platform's own word comes before the office's
-        fault = _said(account_id, word, until, today) or fault_by_list(key, today)
+        fault = _said(account_id, word, until, today, entered) or fault_by_list(key, today)
         found[system] = None if fault is None or found.get(system, fault) is None else fault
     return found
 
 
-def _said(account_id: int, word: str | None, until: date | None, today: date) -> str | None:
+def _said(account_id: int, word: str | None, until: date | None, today: date, entered: str | None) -> str | None:
     """Why the platform's own word on a key takes its rights; a damaged key's rest on a code at each sign-in, so there must be a way for one."""
     fault = reports.right_fault(word, until, today)
+    if fault is None and word is not None and entered is not None:
+        # the legacy entry asks for none
+        return "key_damaged_code"
     if fault is None and word is not None and not channels.second_proof(session.get_one(Account, account_id)):
         return "key_damaged_closed"
     return fault
@@ -87,7 +90,7 @@ def _judge(code: str, right_from: str, licensed: dict[str, str | None], states: 
 
 def rights(account_id: int, today: date, entered: str | None = None) -> list[Right]:
     """The modules of an account in the order of the register of systems, open and locked ones; `entered`: by the legacy entry of this system."""
-    licensed, decided = _from_keys(account_id, today), _decided(account_id)
+    licensed, decided = _from_keys(account_id, today, entered), _decided(account_id)
     systems = session.execute(select(BusinessSystem.code, BusinessSystem.right_from).order_by(BusinessSystem.position))
     judged = (_judge(code, right_from, licensed, decided.get(code, set()), entered) for code, right_from in systems)
     return [right for right in judged if right is not None]

@@ -1,6 +1,7 @@
 """A session of the legacy entry (R54, R64): it opens one system alone, and everywhere else nobody is signed in."""
 
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from idp.db import db, session, transaction
 from idp.entitlements import rules
 from idp.entitlements.models import Entitlement
 from idp.entitlements.rules import Right
-from idp.key_register.models import EKey
+from idp.key_register.models import EKey, EKeyReport
 from idp.oidc.models import ClientRecord, Consent, Grant
 from idp.outbox.models import OutboxItem
 from idp.sessions import lifecycle
@@ -319,6 +320,28 @@ def test_all_else_bars_it(platform: Flask, export: RelyingParty, beijing: Somebo
     assert answer_of(export.authorize(browser, prompt="none"))["error"] == "access_denied"
     assert body_of(export.redeem(code))["error"] == "invalid_grant"
     assert "licences" not in body_of(export.userinfo(token))
+
+
+@pytest.mark.requirement("R68")
+def test_the_rights_of_a_damaged_key_need_a_code_and_so_a_whole_sign_in(platform: Flask, export: RelyingParty, beijing: Somebody) -> None:
+    browser = enter(export, beijing)
+    with platform.app_context(), transaction():
+        row = session.get_one(Account, beijing.id)
+        row.mobile_proven_at = START
+        days = date(2026, 3, 17)
+        session.add(
+            EKeyReport(
+                serial=row.keys[0].serial, account_id=row.id, word="damaged", how="account", number="20260302-AAAA", at=START, rights_until=days
+            )
+        )
+    with platform.app_context():
+        assert "export" in rules.open_systems(beijing.id, START.date())
+        assert rules.open_systems(beijing.id, START.date(), "export") == set()
+    assert answer_of(export.authorize(browser, prompt="none"))["error"] == "access_denied"
+    shown = browser.get(export.authorize(browser).location, base_url=ISSUER)
+    assert shown.status_code == 403
+    assert "须使用统一平台的账号登录并另行验证" in shown.get_data(as_text=True)
+    assert "locked." not in shown.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("change", [{"scope": "openid licence:export licence:import"}, {"system": "import"}])
