@@ -90,7 +90,7 @@ def prepare(app: Flask, *commands: tuple[object, ...]) -> None:
         systems.load()
     for command in commands:
         assert idp(app, *command).code in (0, 3)
-    assert idp(app, "legacy", "merge", "--apply").code == 0
+    assert idp(app, "legacy", "merge", "--apply", "--unprobed").code == 0
 
 
 # --- odd ------------------------------------------------------------------------------------------------------------------------------------

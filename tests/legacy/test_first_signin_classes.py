@@ -44,7 +44,7 @@ class Dumps:
         with self.app.app_context():
             for system, lines in rows.items():
                 assert take(self.app, write(self.folder, *lines, name=f"{system}.csv"), system).code in (0, 3)
-            assert idp(self.app, "legacy", "merge", "--apply").code == 0
+            assert idp(self.app, "legacy", "merge", "--apply", "--unprobed").code == 0
 
     def come(self, name: str, password: str) -> Person:
         person = Person(self.app)
@@ -258,8 +258,9 @@ def test_unlike_contacts_are_for_the_person_to_choose(dumps: Dumps) -> None:
         assert session.scalar(select(Account.mobile)) is None
     person = dumps.come(NAME, EXPORT)
     person.submit(new_password=NEW, confirm_password=NEW)
-    offered = dict(re.findall(r'name="mobile_choice" value="([^"]+)".*?<label[^>]*>([^<]+)</label>', person.text, re.DOTALL))
+    offered = dict(re.findall(r'name="mobile_choice" value="([^"]+)".*?<label[^>]*>([^<]+)<span', person.text, re.DOTALL))
     assert sorted(offered.values()) == ["138****0001", "138****0002"]
+    assert person.text.count('<span class="hint">进口许可证</span>') == 1
     second = next(key for key, masked in offered.items() if masked.endswith("0002"))
     person.submit(mobile_choice=second)
     with dumps.app.app_context():

@@ -31,7 +31,7 @@ def ready(office: Flask) -> Flask:
 
 
 def apply(app: Flask) -> str:
-    return idp(app, "legacy", "merge", "--apply").out.strip()
+    return idp(app, "legacy", "merge", "--apply", "--unprobed").out.strip()
 
 
 def account() -> Account:
@@ -69,8 +69,8 @@ def test_plan_and_apply_say_who_cannot_sign_in_by_a_crowded_name(ready: Flask, t
             s.add(EKey(serial=f"KEY{number}", enterprise_id=firm.id, status="active"))
     dump = write(tmp_path, *(row("zhang", code=f"044198765432{number + 1}", key=f"KEY{number}") for number in range(1, 6)))
     assert take(ready, dump, "dual_use").code == 0
-    for mode in ("--plan", "--apply", "--plan"):
-        said = idp(ready, "legacy", "merge", mode)
+    for words in (["--plan"], ["--apply", "--unprobed"], ["--plan"]):
+        said = idp(ready, "legacy", "merge", *words)
         assert said.code == 0
         assert said.lines[0].startswith("WARNING: 5 accounts claim the name zhang; sign-in looks at 4")
         assert said.lines[2:] == [f"  KEY{number}: 044198765432{number + 1}-zhang" for number in range(1, 6)]
@@ -210,7 +210,7 @@ def test_many_enterprises_are_merged_in_several_transactions(ready: Flask, tmp_p
     assert steps == [(2, 5), (4, 5), (5, 5)]
 
 
-@pytest.mark.parametrize("words", [[], ["--plan", "--apply"], ["--apply", "--json"]])
+@pytest.mark.parametrize("words", [[], ["--plan", "--apply"], ["--apply", "--json", "--unprobed"], ["--apply"], ["--plan", "--unprobed"]])
 def test_the_command_wants_one_of_plan_and_apply(ready: Flask, words: list[str]) -> None:
     before = snapshot()
     assert idp(ready, "legacy", "merge", *words).code == 2

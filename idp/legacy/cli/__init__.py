@@ -25,6 +25,7 @@ from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput, shown
 from idp.key_register import office_list
 from idp.legacy import import_undo, importer, mapping, merge, merge_plan, old_users
+from idp.legacy.cli import probing
 from idp.legacy.merge_plan import Note, Plan, PlannedAccount
 from idp.legacy.reconciliation import Books
 
@@ -110,7 +111,8 @@ def _dump(folder: Path, system: str) -> Path:
 def _missing(folder: Path, systems: Sequence[str]) -> list[Path]:
     """Dumps that are not there; BadInput where a register or every dump is missing: that is no folder of dumps."""
     registers = [file for file in (folder / "enterprises.csv", folder / "ekeys.csv") if not file.is_file()]
-    odd = next((file for system in systems if (file := _dump(folder, system)).exists() and not file.is_file()), None)
+    there = [file for system in systems if (file := _dump(folder, system)).exists() or file.is_symlink()]
+    odd = next((file for file in there if not file.is_file()), None)
     if odd:
         raise BadInput("is there, but is no file", str(odd))
     dumps = [file for system in systems if not (file := _dump(folder, system)).exists()]
@@ -124,10 +126,16 @@ def _missing(folder: Path, systems: Sequence[str]) -> list[Path]:
 @click.option("--plan", "show", is_flag=True, help="Show what would be done; writes nothing.")
 @click.option("--apply", "do", is_flag=True, help="Do it.")
 @click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
-def merge_(show: bool, do: bool, as_json: bool) -> None:
-    """Merge old users of the same enterprise and e-key into accounts."""
+@probing.option
+@click.option("--unprobed", is_flag=True, help="Apply without trying any old user first.")
+def merge_(show: bool, do: bool, as_json: bool, file: Path | None, unprobed: bool) -> None:
+    """Merge old users of the same enterprise and e-key into accounts. Every probe must fit before anything is written, and open its account after."""
     if show == do or (as_json and do):
         raise click.UsageError("give either --plan [--json] or --apply")
+    if do == (not file and not unprobed) or (file and unprobed):
+        raise click.UsageError("--apply wants --probes FILE, or --unprobed")
+    if file:
+        probing.check(file)
     if show:
         plan = merge_plan.plan(old_users.read(web.now().date()))
         _show(plan, as_json)
@@ -139,6 +147,8 @@ def merge_(show: bool, do: bool, as_json: bool) -> None:
         counts = merge.apply(web.now(), proof, lambda done, total: bar.update(task, completed=done, total=total))
     click.echo(" · ".join(f"{counts[what]} {what}" for what in ("made", "joined", "updated")))
     _warn(merge_plan.plan(old_users.read(web.now().date())))
+    if file:
+        probing.check(file)
 
 
 def _warn(plan: Plan) -> None:
@@ -213,3 +223,6 @@ def _as_json(account: PlannedAccount) -> dict[str, object]:
         "names": [name for name, _system, _local in account.names],
         "notes": [asdict(note) for note in account.notes],
     }
+
+
+from idp.legacy.cli import cutover, letters, rehearse  # noqa: E402, F401  # they add their commands to the group above
