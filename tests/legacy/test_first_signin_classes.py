@@ -258,7 +258,7 @@ def test_unlike_contacts_are_for_the_person_to_choose(dumps: Dumps) -> None:
         assert session.scalar(select(Account.mobile)) is None
     person = dumps.come(NAME, EXPORT)
     person.submit(new_password=NEW, confirm_password=NEW)
-    offered = dict(re.findall(r'name="mobile_choice" value="([^"]+)".*?<label[^>]*>([^<]+)<span', person.text, re.DOTALL))
+    offered = dict(re.findall(r'name="mobile_choice" value="([^"]+)".*?<label[^>]*>([^<]+?)\s*<span', person.text, re.DOTALL))
     assert sorted(offered.values()) == ["138****0001", "138****0002"]
     assert person.text.count('<span class="hint">进口许可证</span>') == 1
     second = next(key for key, masked in offered.items() if masked.endswith("0002"))

@@ -28,8 +28,11 @@ CHOICES = [
     Thing(value=1, last4="57C9", enterprise=LONG, systems="出口许可证、进口许可证"),
     Thing(value=2, last4="", enterprise=LONG, systems="机电产品进口单证"),
 ]
-CONTACTS = [Thing(kind="mobile", key="1", value_masked="138****8000"), Thing(kind="mobile", key="2", value_masked="139****1111")]
-CONTACTS.append(Thing(kind="email", key="3", value_masked="z***@example.com"))
+CONTACTS = [
+    Thing(kind="mobile", key="1", value_masked="138****8000", systems="出口许可证、进口许可证"),
+    Thing(kind="mobile", key="2", value_masked="139****1111", systems=""),
+    Thing(kind="email", key="3", value_masked="z***@example.com", systems="两用物项和技术进出口许可证"),
+]
 TO_MOBILE = Thing(channel="mobile", masked="138****8000", proven=False, sent=True, seconds=42)
 TO_MAIL = Thing(channel="email", masked="z***@example.com", proven=False, sent=False, seconds=0)
 PROVEN = Thing(channel="mobile", masked="138****8000", proven=True, sent=False, seconds=0)

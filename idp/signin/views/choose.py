@@ -1,20 +1,19 @@
 """The step that asks which account is meant, where one name and password fit several (D9)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from flask import render_template, request
 from sqlalchemy import select
 
-from idp import i18n, web
+from idp import web
 from idp.accounts.models import Account
 from idp.db import session, transaction
-from idp.entitlements.models import BusinessSystem
 from idp.errors import Refusal
 from idp.signin import attempt
 from idp.signin.models import SignInTransaction
-from idp.signin.views import bp, hub
+from idp.signin.views import bp, hub, system_names
 
 LAST = 4
 
@@ -39,17 +38,15 @@ def tail(serial: str, others: Iterable[str]) -> str:
 def _choices(row: SignInTransaction) -> list[Choice]:
     ids = [int(id_) for id_ in row.facts.get("choices", {})]
     accounts = session.scalars(select(Account).where(Account.id.in_(ids)).order_by(Account.id)).all()
-    systems, serials = session.scalars(select(BusinessSystem).order_by(BusinessSystem.position)).all(), [k.serial for a in accounts for k in a.keys]
-    return [_choice(account, systems, serials) for account in accounts]
+    serials = [key.serial for account in accounts for key in account.keys]
+    return [_choice(account, serials) for account in accounts]
 
 
-def _choice(account: Account, systems: Sequence[BusinessSystem], serials: list[str]) -> Choice:
-    english, codes = i18n.choose() == "en", {name.system for name in account.names}
-    # two users without a key may have the same name at the same enterprise, but not in the same old system
-    names = [system.name_en if english else system.name for system in systems if system.code in codes]
+def _choice(account: Account, serials: list[str]) -> Choice:
     ends = [tail(key.serial, serials) for key in account.keys]
     firm = account.enterprise.name if account.enterprise else account.display_name
-    return Choice(account.id, (", " if english else "、").join(ends), firm, (", " if english else "、").join(names))
+    # two users without a key may have the same name at the same enterprise, but not in the same old system
+    return Choice(account.id, " / ".join(ends), firm, system_names.listed({name.system for name in account.names}))
 
 
 @bp.get("/signin/<transaction_id>/choose", endpoint="choose")

@@ -14,22 +14,25 @@ from idp.db import session, transaction
 from idp.errors import Refusal
 from idp.signin import contacts_step
 from idp.signin.models import SignInTransaction
-from idp.signin.views import bp, hub
+from idp.signin.views import bp, hub, system_names
 
 MASKS = {"mobile": rules.mask_mobile, "email": rules.mask_email}
 
 
 @dataclass(frozen=True)
 class Known:
-    """A contact that an old system held, masked; the form names it by `key`."""
+    """A contact that old systems (`systems`, their names) held, masked; the form names it by `key`."""
 
     kind: str
     key: str
     value_masked: str
+    systems: str
 
 
 def _known(account_id: int) -> list[Known]:
-    return [Known(c.kind, c.key(web.runtime().secret), MASKS[c.kind](c.value)) for c in _offered(account_id)]
+    found = _offered(account_id)
+    # masked alike they may be: where they come from tells them apart (R63)
+    return [Known(c.kind, c.key(web.runtime().secret), MASKS[c.kind](c.value), system_names.listed(c.systems)) for c in found]
 
 
 def _offered(account_id: int) -> list[FormerContact]:
