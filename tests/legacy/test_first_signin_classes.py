@@ -180,6 +180,7 @@ def test_the_request_of_a_business_system_resumes_after_the_change_and_learns_it
 # --- contacts (R62, R63) --------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.store
 @pytest.mark.requirement("R62")
 @pytest.mark.requirement("D15")
 def test_every_contact_of_every_row_is_told_once_of_a_disabled_one_too(dumps: Dumps, letter_box: LetterBox) -> None:
@@ -213,6 +214,7 @@ def test_where_a_strong_password_stays_the_others_are_told_which_one(dumps: Dump
     assert step(dumps.come("second", "Zhong-Str0ng")) == "password"
 
 
+@pytest.mark.store
 @pytest.mark.requirement("R62")
 def test_passwords_and_notices_are_one_commit(dumps: Dumps, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever fails in it leaves the old passwords, and nobody is told of what did not happen."""
