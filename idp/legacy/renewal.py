@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Row, select, tuple_, update
+from sqlalchemy import Row, select, update
 
 from idp.accounts.models import Account, FormerPassword
 from idp.db import insert_many, session
@@ -57,12 +57,14 @@ def known(users: Sequence[User], system: str, *, lock: bool = False) -> dict[Ide
         return {}
     alone = naming.unique_in_system(system)
     key = (LegacyRow.username_key,) if alone else (LegacyRow.enterprise_id, LegacyRow.key_serial, LegacyRow.username_key)
-    wanted = [user.identity for user in users]
-    among = LegacyRow.username_key.in_([name for (name,) in wanted]) if alone else tuple_(*key).in_(wanted)
+    among = [LegacyRow.system == system, LegacyRow.username_key.in_({user.entry.username_key for user in users})]
+    if not alone:
+        # some rows too many, but both databases find them by their index; for triples they would read all rows of the system
+        among.append(LegacyRow.enterprise_id.in_({user.enterprise_id for user in users}))
     hashes = (FormerPassword.scheme, FormerPassword.encoding, FormerPassword.sealed_hash)
     columns = (LegacyRow.id, *key, *_columns(), LegacyRow.account_id, LegacyRow.run_id, LegacyRow.unmerged, LegacyRow.former_password_id, *hashes)
     statement = select(*columns).outerjoin(FormerPassword, FormerPassword.id == LegacyRow.former_password_id)
-    statement = statement.where(LegacyRow.system == system, among)
+    statement = statement.where(*among)
     if lock:
         statement = statement.with_for_update(of=LegacyRow)
     return {tuple(getattr(row, column.key) for column in key): row for row in session.execute(statement)}
