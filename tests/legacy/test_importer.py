@@ -5,7 +5,7 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from idp import opaque_tokens
 from idp.accounts.credentials import PURPOSE
@@ -282,3 +282,19 @@ def test_a_run_is_kept_with_its_figures(ready: Flask, tmp_path: Path) -> None:
     run = session.scalars(select(LegacyRun)).one()
     assert (run.kind, run.system, run.file, run.started_at) == ("import", "export", "dump.csv", START)
     assert run.counts == {"added": 1, "rejected": 1, "read": 2, "accounts": 1, "aliases": 0, "duplicates": 0}
+
+
+@pytest.mark.store
+def test_the_merge_has_to_look_at_what_an_import_brought_or_changed_and_at_nothing_else(ready: Flask, tmp_path: Path) -> None:
+    take(ready, write(tmp_path, row(), row(name="same"), row(name="hash")))
+    first = session.scalars(select(LegacyRun.id)).one()
+    assert {(found.added_in, found.run_id, found.unmerged) for found in stored()} == {(first, first, True)}
+    with transaction():
+        session.execute(update(LegacyRow).values(unmerged=False))
+    take(ready, write(tmp_path, row(), row(name="same"), row(name="hash")))
+    assert not any(found.unmerged for found in stored())
+    later = write(tmp_path, row(mobile="13800000009"), row(name="same"), row(name="hash", password="other"), row(name="new"))
+    assert "1 added · 3 changed" in take(ready, later, as_of="2018-08-30").out
+    # another day alone is nothing to a merge
+    assert {found.username: found.unmerged for found in stored()} == {"beijing": True, "same": False, "hash": True, "new": True}
+    assert {found.username: found.added_in == first for found in stored()} == {"beijing": True, "same": True, "hash": True, "new": False}
