@@ -10,7 +10,7 @@ from tests import people
 from tests.ekey.bad_pki import Card, holder
 from tests.ekey.test_certificate_road import at_the_step, header, leave, shown
 from tests.ekey.test_certificate_road import settings as settings  # with both roads
-from tests.ekey.test_step import PASSWORD, SERIAL, Holder, World
+from tests.ekey.test_step import EKEY, PASSWORD, SERIAL, Holder, World, claims_at, token
 from tests.ekey.test_step import pki as pki
 from tests.ekey.test_step import signing_keys as signing_keys
 from tests.ekey.test_step import world as world
@@ -122,3 +122,15 @@ def test_a_key_that_moved_meanwhile_does_not_open_its_former_account(world: Worl
         session.get_one(AccountKey, OTHER).account_id = world.account_id
     person.use(card(world, OTHER))
     assert rival not in signed_in(world)
+
+
+@pytest.mark.requirement("R69")
+def test_a_client_that_demands_the_key_gets_the_account_whose_key_it_is(world: World, rival: int) -> None:
+    rp, person = world.client(require_acr=EKEY), Holder(world.app)
+    person.wants(rp)
+    person.submit_only(username=NAME, password=PASSWORD)
+    assert person.at.endswith("/ekey")
+    assert person.submit(action="skip").status_code == 422  # and nobody is asked which account: the key says it
+    nonce = person.challenge()
+    assert claims_at(rp, person.submit_only(nonce=nonce, token=token(card(world, OTHER), nonce)))["acr"] == EKEY
+    assert signed_in(world) == [rival]
