@@ -20,7 +20,8 @@ from idp.ekey.office import emergency, presented
 from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
-from idp.legacy import cutover
+from idp.legacy import cutover, letters
+from idp.legacy import frame as legacy_frame
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
@@ -155,6 +156,7 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         account_events.ACCOUNT_EVENT: account_events.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
+        letters.LETTER: letters.deliver(adapters, settings.issuer, settings.service_telephone, secret),
         logos.LOGO: logos.fetch(adapters.outbound, adapters.clock.now),
         revocation_cache.CRL: revocation_cache.fetch(adapters.outbound, trust, crl_urls, adapters.clock.now),
     }
@@ -228,6 +230,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     app.before_request(_number)
     web.init_app(app, settings, secret)
     frame.init_app(app, settings)
+    legacy_frame.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app

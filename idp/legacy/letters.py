@@ -108,10 +108,11 @@ class Writer:
         firms = {
             firm.id: firm for firm in session.scalars(select(Enterprise).where(Enterprise.id.in_(enterprise_ids), Enterprise.status == "active"))
         }
+        ordered = [firms[each] for each in enterprise_ids if each in firms]
         accounts = merge_plan.plan(old_users.read(self.today, list(firms))).accounts
         came = {account.account_id for account in accounts if account.account_id is not None}
         own = set(session.scalars(select(Account.id).where(Account.id.in_(came), Account.password_hash.is_not(None))))
-        written = [self._letter(firm, [account for account in accounts if account.enterprise_id == firm.id], own) for firm in firms.values()]
+        written = [self._letter(firm, [account for account in accounts if account.enterprise_id == firm.id], own) for firm in ordered]
         return [(letter, contacts) for letter, contacts in written if letter.groups]
 
     def _letter(self, firm: Enterprise, accounts: Sequence[PlannedAccount], own: Collection[int]) -> tuple[Letter, list[Contact]]:

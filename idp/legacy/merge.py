@@ -59,11 +59,13 @@ def to_be_proven(proof: ProofPolicy) -> frozenset[str]:
 
 def _apply_batch(enterprise_ids: Sequence[int], now: datetime, proof: ProofPolicy) -> Counter[str]:
     planned = merge_plan.plan(old_users.read(now.date(), enterprise_ids, lock=True)).accounts
-    run = LegacyRun(kind="merge", started_at=now)
+    run = LegacyRun(kind="merge", started_at=now, finished_at=now)
     session.add(run)
     session.flush()
     merge = Merge(now, run.id, to_be_proven(proof))
     counts = Counter(what for what in (_write(account, merge) for account in planned) if what)
+    merged = update(LegacyRow).where(LegacyRow.enterprise_id.in_(enterprise_ids), LegacyRow.unmerged).values(unmerged=False)
+    session.execute(merged.execution_options(synchronize_session=False))
     run.counts = dict(counts)
     if not counts:
         session.delete(run)

@@ -104,7 +104,7 @@ def _claimants(row: LegacyRow) -> list[int]:
     if row.system not in (naming.CONTROL_NAMES, naming.OWN_NAMES):
         return [row.enterprise_id]
     bare = (LegacyRow.system.in_((naming.CONTROL_NAMES, naming.OWN_NAMES)), LegacyRow.username_key == row.username_key)
-    return list(session.scalars(select(LegacyRow.enterprise_id.distinct()).where(*bare)))
+    return list(session.scalars(select(LegacyRow.enterprise_id).where(*bare).distinct()))
 
 
 def _opens(row: LegacyRow, typed: str, keys: Keys) -> str | None:
