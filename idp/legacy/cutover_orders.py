@@ -42,9 +42,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class Figures:
-    """What must be right before a system is cut over: its rows, how many of them wait for a merge, and how many have no account."""
+    """What must be right before a system is cut over: its dump was taken in, how many of the rows wait for a merge, how many have no account."""
 
     system: str
+    taken: bool
     rows: int
     unmerged: int
     without_account: int
@@ -52,7 +53,7 @@ class Figures:
     @property
     def go(self) -> bool:
         """Whether all of them say so."""
-        return bool(self.rows) and not self.unmerged and not self.without_account
+        return self.taken and not self.unmerged and not self.without_account
 
 
 def systems(wanted: str) -> list[str]:
@@ -80,7 +81,8 @@ def figures(system: str, scope: Scope) -> Figures:
     """How far the rows of a system are."""
     waiting, lost = (func.coalesce(func.sum(case((which, 1), else_=0)), 0) for which in (LegacyRow.unmerged, LegacyRow.account_id.is_(None)))
     rows, unmerged, without = session.execute(select(func.count(), waiting, lost).where(LegacyRow.system == system, scope.rows())).one()
-    return Figures(system, rows, unmerged, without)
+    taken = bool(rows) or session.scalar(select(LegacyRow.id).where(LegacyRow.system == system).limit(1)) is not None
+    return Figures(system, taken, rows, unmerged, without)
 
 
 def unfinished_merge() -> int | None:
