@@ -41,3 +41,12 @@ def test_every_answer_has_words_and_a_way_on(browser: FlaskClient, business: str
             assert re.search(r'href="/(login|help/new-users)"', advice)
             assert "how." not in advice
             assert page.count(" checked") == 3
+
+
+@pytest.mark.parametrize(
+    ("locale", "entry", "link"), [("zh-CN", "原系统的登录口：", "【我的账号】"), ("en", "former system’s own entry", "“My account”")]
+)
+def test_the_advice_tells_of_the_old_entry_and_of_other_names(browser: FlaskClient, locale: str, entry: str, link: str) -> None:
+    page = browser.get(f"/help/how?business=keyed&key=yes&changed=no&ui_locales={locale}").get_data(as_text=True)
+    advice = page.split('id="advice"')[1].split("</section>")[0]
+    assert (entry in advice, link in advice) == (True, True)
