@@ -22,6 +22,7 @@ from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
 from idp.legacy import cutover, letters
 from idp.legacy import frame as legacy_frame
+from idp.legacy.views import link as link_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
@@ -35,6 +36,7 @@ from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
 from idp.portal.account import views as account_views
+from idp.portal.proof import views as proof_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
 from idp.second_person.rules import Act
@@ -54,6 +56,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     captcha_views.pages,
     portal_views.pages,
     account_views.pages,
+    proof_views.pages,
+    link_views.pages,
     oidc_endpoints.blueprint,
     second_person_views.bp,
     officer_views.bp,

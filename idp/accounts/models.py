@@ -62,6 +62,7 @@ class AccountName(Base):
     """One spelling under which the account is reached. `name_key` is the D9 comparison form; several accounts may claim one.
 
     `system` + `local_name`: the old system this name comes from and the user name there (None for names made on the platform).
+    `chosen_at`: its person chose it (D9).
     """
 
     __tablename__ = "account_names"
@@ -77,6 +78,7 @@ class AccountName(Base):
     canonical: Mapped[bool] = mapped_column(default=False)
     system: Mapped[str | None] = mapped_column(String(40))
     local_name: Mapped[str | None] = mapped_column(String(128))
+    chosen_at: Mapped[datetime | None]
 
 
 class AccountKey(Base):

@@ -89,6 +89,31 @@ def contact_proven(now: datetime, *, account_id: int, kind: str) -> None:
     write("account.contact.proven", now, account_id=account_id, detail={"kind": kind})
 
 
+def name_chosen(now: datetime, *, account_id: int, again: bool) -> None:
+    """The person chose a user name of its own (D9); `again`: in the place of an earlier one, which opens nothing more."""
+    write("account.name.chosen", now, account_id=account_id, detail={"again": again})
+
+
+def right_proven(now: datetime, *, account_id: int, system: str, how: str) -> None:
+    """A sensitive right of a merged account opened after its one proof (`how`: ekey, mobile or email; R62)."""
+    write("account.right.proven", now, account_id=account_id, detail={"system": system, "how": how})
+
+
+def link_refused(now: datetime, *, account_id: int, reason: str) -> None:
+    """Somebody signed in could not link another account (R87); `reason`: password, locked, or why the other one cannot be linked."""
+    write("account.link.refused", now, account_id=account_id, detail={"reason": reason})
+
+
+def account_linked(now: datetime, *, account_id: int, linked_id: int, link: int, how: str) -> None:
+    """Another account became part of this one (R87)."""
+    write("account.linked", now, account_id=account_id, detail={"linked": linked_id, "link": link, "how": how})
+
+
+def account_unlinked(now: datetime, *, account_id: int, linked_id: int, link: int) -> None:
+    """A link was undone within its time: the other account is one of its own again."""
+    write("account.unlinked", now, account_id=account_id, detail={"linked": linked_id, "link": link})
+
+
 def outbox_given_up(now: datetime, *, kind: str, item: int) -> None:
     """A message or notice could not be delivered in all its tries."""
     write("outbox.given_up", now, detail={"kind": kind, "item": item})

@@ -91,9 +91,28 @@ def plan(users: Iterable[OldUser]) -> Plan:
     for user in users:
         # D19: a row without key is its own account
         groups[(user.enterprise_id, user.key_serial, 0 if user.key_serial else user.id)].append(user)
-    accounts = [_account(sorted(groups[key], key=lambda user: user.id)) for key in sorted(groups)]
+    accounts = [_account(sorted(rows, key=lambda user: user.id)) for rows in _by_account([groups[key] for key in sorted(groups)])]
     claims = _claims(accounts)
     return Plan(accounts, [*_beyond_reach(accounts, claims), *_claimed_twice(accounts, claims), *_apart(accounts)])
+
+
+def _by_account(groups: list[list[OldUser]]) -> list[list[OldUser]]:
+    """Groups that are one account by now, because it has several keys (R87): what follows from its rows follows from all of them."""
+    together: dict[int, list[OldUser]] = {}
+    apart: list[list[OldUser]] = []
+    for rows in groups:
+        known = _account_id(rows)
+        if known is not None and known in together:
+            together[known] += rows
+            continue
+        apart.append(rows)
+        if known is not None:
+            together[known] = rows
+    return apart
+
+
+def _account_id(rows: Iterable[OldUser]) -> int | None:
+    return next((known for user in rows for known in (user.account_id, user.key_account_id) if known is not None), None)
 
 
 def survivor(rows: Iterable[OldUser]) -> OldUser:
@@ -105,7 +124,7 @@ def _account(rows: list[OldUser]) -> PlannedAccount:
     first = survivor(rows)
     joining = [user for user in rows if user.account_id is None]
     classes = {naming.user_class(user.system) for user in rows}
-    account_id = next((known for user in rows for known in (user.account_id, user.key_account_id) if known is not None), None)
+    account_id = _account_id(rows)
     enabled = {user.system for user in rows if user.enabled}
     return PlannedAccount(
         account_id=account_id,

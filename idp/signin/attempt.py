@@ -43,7 +43,8 @@ def numbers(settings: Settings) -> lockout.Numbers:
     return lockout.Numbers(settings.lockout_tries, settings.lockout_seconds, settings.lockout_max_seconds, settings.lockout_account_tries)
 
 
-def _network_rules(settings: Settings) -> tuple[limits.Rule, limits.Rule]:
+def network_rules(settings: Settings) -> tuple[limits.Rule, limits.Rule]:
+    """How many failures one network has before a captcha is asked of everybody there."""
     minute = limits.Rule("signin.failures.minute", settings.failures_per_ip_minute, 60)
     return minute, limits.Rule("signin.failures.hour", settings.failures_per_ip_hour, 3600)
 
@@ -52,12 +53,12 @@ def asks_captcha(row: SignInTransaction, network: str, settings: Settings, now: 
     """Whether the page shows a captcha before a name is typed (D16)."""
     if settings.captcha == "always" or row.facts.get("failures", 0) >= CAPTCHA_FROM_FAILURE - 1:
         return True
-    return any(not limits.peek(rule, network, now).allowed for rule in _network_rules(settings))
+    return any(not limits.peek(rule, network, now).allowed for rule in network_rules(settings))
 
 
-def _network_refuses(network: str, settings: Settings, now: datetime) -> bool:
+def network_refuses(network: str, settings: Settings, now: datetime) -> bool:
     """Ten times the number of failures from one network: no captcha helps any more."""
-    return any(limits.peek(rule, network, now).count >= REFUSE_FACTOR * rule.most for rule in _network_rules(settings))
+    return any(limits.peek(rule, network, now).count >= REFUSE_FACTOR * rule.most for rule in network_rules(settings))
 
 
 def _too_long(typed: Typed, settings: Settings) -> bool:
@@ -83,7 +84,7 @@ class Right:
 def admit(row: SignInTransaction, typed: Typed, caller: lockout.Caller, settings: Settings, secret: str, now: datetime) -> Admitted | Refusal:
     """First move, in a transaction: network, form, captcha (spent whatever follows), lock; charges the counters before the password is looked at."""
     flow.hold(row, steps.password_needed, now)
-    if _network_refuses(caller.network, settings, now):
+    if network_refuses(caller.network, settings, now):
         return Refusal("too_many")
     missing = _missing(typed)
     if missing:
@@ -122,7 +123,7 @@ def _only(accounts: Sequence[Account]) -> int | None:
 def refused(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, settings: Settings, now: datetime) -> Refusal:
     """The password fitted nobody: count it, answer alike for every reason (R61)."""
     flow.hold(row, steps.password_needed, now)  # held before the counters, like everywhere: no two requests can wait for each other
-    for rule in _network_rules(settings):
+    for rule in network_rules(settings):
         limits.take(rule, caller.network, now)
     flow.record(row, failures=row.facts.get("failures", 0) + 1, captcha=None)
     locked = lockout.wrong(admitted.subjects, caller, numbers(settings), now)

@@ -110,7 +110,7 @@ def test_held_right_says_that_proof_is_needed(app: Flask, browser: FlaskClient) 
     with app.app_context(), transaction() as s:
         s.add(Entitlement(account_id=account, system="dual_use", state="held", since=START))
     assert "须核验身份一次" in browser.get("/hall/licences").text
-    assert "如需办理，请拨打服务热线 12335" in browser.get("/hall/licences/dual_use").text
+    assert "如无法验证，请拨打服务热线 12335" in browser.get("/hall/licences/dual_use").text
 
 
 @pytest.mark.requirement("D14")

@@ -125,6 +125,9 @@ def upgrade():
     with op.batch_alter_table("oidc_known_subjects", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_oidc_known_subjects_client_id"), ["client_id"], unique=False)
 
+    with op.batch_alter_table("account_names", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=True))
+
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
         batch_op.add_column(sa.Column("replaced", sa.Boolean(), server_default=sa.false(), nullable=False))
 
@@ -190,6 +193,9 @@ def downgrade():
 
     with op.batch_alter_table("former_passwords", schema=None) as batch_op:
         batch_op.drop_column("replaced")
+
+    with op.batch_alter_table("account_names", schema=None) as batch_op:
+        batch_op.drop_column("chosen_at")
 
     with op.batch_alter_table("oidc_known_subjects", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_oidc_known_subjects_client_id"))

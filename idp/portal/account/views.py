@@ -1,5 +1,6 @@
-"""/account and /account/totp (R75)."""
+"""/account, /account/totp (R75) and /account/names (D9)."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -7,12 +8,13 @@ from flask_babel import gettext
 from markupsafe import Markup
 
 from idp import web
-from idp.accounts import totp
-from idp.db import transaction
+from idp.accounts import own_name, totp
+from idp.accounts.models import Account
+from idp.db import session, transaction
 from idp.errors import Refusal
 from idp.portal import hall
 from idp.portal.account import totp_changes
-from idp.signin.views import lately
+from idp.signin.views import lately, system_names
 
 pages = Blueprint("account", __name__)
 
@@ -96,3 +98,41 @@ def new_codes() -> Any:
     with transaction():
         codes = totp_changes.new_codes(web.signed_in().account_id, web.runtime().secret, web.now())
     return _page("totp_codes", codes=codes, first=False) if codes is not None else redirect(url_for("account.totp_page"), 303)
+
+
+@dataclass(frozen=True)
+class Name:
+    """One user name on the page; `system`: the old one it comes from, "" if none; `chosen` by its person."""
+
+    name: str
+    system: str
+    chosen: bool
+    canonical: bool
+
+
+@pages.get("/account/names")
+@web.access.person
+def names() -> Any:
+    """Every name that opens the account, and one of its own (D9)."""
+    return lately.ask(url_for("account.names")) or _names("", [])
+
+
+def _names(typed: str, errors: list[Refusal], status: int = 200) -> Any:
+    account = session.get_one(Account, web.signed_in().account_id)
+    known = sorted(account.names, key=lambda name: (not name.canonical, name.id))
+    shown = [Name(one.name, system_names.listed([one.system]), one.chosen_at is not None, one.canonical) for one in known]
+    prefix = account.enterprise.prefix if account.enterprise is not None else ""
+    return _page("names", names=shown, prefix=prefix, has_own=own_name.of(account) is not None, typed=typed, errors=errors), status
+
+
+@pages.post("/account/names")
+@web.access.person
+def choose_name() -> Any:
+    """It becomes the name that pages show; the others open the account as before."""
+    again = lately.ask(url_for("account.names"))
+    if again is not None:
+        return again
+    typed = request.form.get("own_name", "")
+    with transaction():
+        refusal = own_name.choose(web.signed_in().account_id, typed, web.now())
+    return _names(typed, [refusal], 422) if refusal else redirect(url_for("account.names"), 303)

@@ -23,11 +23,14 @@ def begin(return_to: str, login_hint: str = "") -> str:
     return url_for("signin.continue_", transaction_id=transaction_id)
 
 
-def step_up(present: web.Principal, return_to: str) -> str:
-    """Open the proof of a second factor, TOTP or e-key, for who is signed in; it comes back to `return_to`. The path to send the person to."""
+def step_up(present: web.Principal, return_to: str, factor: str = "") -> str:
+    """Open the proof of a second factor, TOTP or e-key, for who is signed in; it comes back to `return_to`. The path to send the person to.
+
+    `factor`: that one and no other (flow.ASKED).
+    """
     found = session.get_one(Session, present.session_id)
     who = flow.SignedIn(found.account_id, found.epoch, found.id, found.password_at or found.started_at)
-    asked = {"second" if web.runtime().settings.ekey_on else "totp": "must"}
+    asked = {factor or ("second" if web.runtime().settings.ekey_on else "totp"): "must"}
     with transaction():
         over = browser.claim_room(sign_in=True)
         life = web.runtime().settings.signin_seconds
