@@ -144,6 +144,16 @@ CONSENT = {
 DEVICE = {**CONSENT, "user_code": "BCDF-GHJK", "standard": ["openid", "profile"], "systems": ["出口许可证"], "reasons": []}
 QR = Markup(totp.picture("otpauth://totp/x?secret=ABCD"))  # noqa: S704  # an SVG of our own
 PERSON = {"username": people.NAME, "enterprise": LONG, "enterprise_en": ""}
+NAMES = [
+    Thing(name=f"{people.CODE}-zhang.san", system="", chosen=True, canonical=True),
+    Thing(name=people.NAME, system="出口许可证、进口许可证", chosen=False, canonical=False),
+]
+TAKEN, CODE_WRONG = Refusal("own_name_taken", "own_name"), Refusal("code_wrong", "code", {"channel": "mobile"})
+LINKING = {"person": PERSON, "form": {"username": people.NAME}, "captcha_id": "c" * 43, "may": True, "days": 30}
+LINKS = [Thing(id=1, name=people.NAME, at=START, until=START + timedelta(days=30)), Thing(id=2, name="liangyong", at=START, until=None)]
+PROVING = {"person": PERSON, "name": people.NAME, "ways": [TO_MOBILE, TO_MAIL], "days": 30}
+RIGHT = [Thing(channel="mobile", key="1", masked="138****8000"), Thing(channel="email", key="2", masked="z***@example.com")]
+OPENING = {"person": PERSON, "contacts": RIGHT, "module": Thing(code="dual_use", name="两用物项和技术进出口许可证", name_en="Dual-use licences")}
 ALLOWED = Thing(
     client_id="a", name="<i>甲</i>系统", standard=["openid", "email"], systems=["出口许可证"], at=START, start_url="https://rp.example/start"
 )
@@ -151,6 +161,16 @@ STATES |= {
     "consent": ("oidc/consent", {**CONSENT, "standard": ["profile", "enterprise"], "systems": ["出口许可证"]}),
     "consents": ("oidc/consents", {"person": PERSON, "allowed": [ALLOWED, Thing(**{**vars(ALLOWED), "client_id": "b", "start_url": ""})]}),
     "account": ("account/index", {"person": PERSON, "totp_on": True}),
+    "account-names": ("account/names", {"person": PERSON, "names": NAMES, "prefix": people.CODE, "has_own": True, "typed": "a b", "errors": [TAKEN]}),
+    "account-link": ("account/link", {**LINKING, "links": LINKS, "errors": [Refusal("credentials")]}),
+    "account-link-first": ("account/link", {**LINKING, "links": [], "errors": [Refusal("link_first", "username")]}),
+    "account-link-officer": ("account/link", {**LINKING, "links": [], "may": False, "errors": []}),
+    "account-link-code": ("account/link_code", {**PROVING, "sent": TO_MOBILE, "by_app": False, "errors": [CODE_WRONG]}),
+    "account-link-app": ("account/link_code", {**PROVING, "sent": None, "by_app": True, "errors": []}),
+    "right-proof": ("portal/proof", {**OPENING, "sent": RIGHT[0], "by_key": True, "key_shown": False, "errors": [CODE_WRONG]}),
+    "right-proof-key": ("portal/proof", {**OPENING, "contacts": [], "sent": None, "by_key": True, "key_shown": True, "errors": []}),
+    "right-proof-code": ("portal/proof", {**OPENING, "sent": None, "by_key": False, "key_shown": False, "errors": []}),
+    "right-proof-none": ("portal/proof", {**OPENING, "contacts": [], "sent": None, "by_key": False, "key_shown": False, "errors": []}),
     "account-totp": ("account/totp", {"person": PERSON, "state": Thing(since=START, codes_left=9), "officer": False}),
     "account-totp-off": ("account/totp", {"person": PERSON, "state": None, "officer": False}),
     "account-totp-officer": ("account/totp", {"person": PERSON, "state": Thing(since=START, codes_left=9), "officer": True}),
