@@ -119,8 +119,7 @@ def unlink(mine_id: int, link_id: int, hooks: Hooks, now: datetime) -> bool:
     if pair is None:
         return False
     this = (AccountLink.id == link_id, AccountLink.undone_at.is_(None), AccountLink.undo_until > now)
-    # held by both: an account that is itself part of another one by now parts with nothing
-    if pair.mine.status == LINKED or not spend_once(update(AccountLink).where(*this).values(undone_at=now)):
+    if not spend_once(update(AccountLink).where(*this).values(undone_at=now)):
         return False
     _part(pair, found, hooks, now)
     return True

@@ -167,6 +167,7 @@ def test_the_other_account_becomes_an_alias_with_its_rights_and_both_are_told(wo
         assert set(session.scalars(select(LegacyRow.account_id).where(LegacyRow.key_serial == OTHER_KEY))) == {mine}
     # every session of the other one is over, and its password opens nothing, under no name
     assert there.open("/hall").request.path.startswith("/signin/")
+    assert world.events("session.ended")[-1]["reason"] == "linked"
     for name in (OTHER, "liangyong", "jidian"):
         assert world.come(name, OTHER_PASSWORD).at.endswith("/password")
         assert world.come(name, PASSWORD).at == "/hall"
@@ -401,7 +402,7 @@ def test_links_make_no_circles_and_no_chains_that_could_not_be_undone(world: Wor
     person.submit(username=OTHER, password=PASSWORD)
     person.submit(code=person.read_code())
     assert world.links() == 2
-    assert not undo(world, mine), "what is linked itself parts with nothing"
+    assert not undo(world, mine), "the first one is for good"
     assert world.come(OTHER, NEW).at == "/hall"
 
 
@@ -429,6 +430,19 @@ def test_only_the_code_that_went_to_the_other_account_links(world: World, mine: 
     person.open("/account/link/code")
     person.submit(code=person.read_code())
     assert world.links() == 1
+
+
+@pytest.mark.requirement("R87")
+def test_who_signs_in_next_at_this_browser_has_nothing_of_it(world: World, mine: int, other: int) -> None:
+    world.own(THIRD, NEW, "+8613600136000")
+    person = world.at_the_code()
+    action, fields = person.prepare(code=person.read_code())
+    person.client.post("/signout", data={"csrf_token": fields["csrf_token"]})
+    person.type_password(THIRD, NEW)
+    assert person.at == "/hall"
+    assert person.open("/account/link/code").request.path == "/account/link"
+    person.client.post(action, data={**fields, "csrf_token": person.form().fields["csrf_token"]})
+    assert world.links() == 0
 
 
 @pytest.mark.requirement("R87")

@@ -162,6 +162,11 @@ def test_what_is_not_held_or_not_theirs_has_no_such_page(held: World) -> None:
         for fields in ({"action": "ekey"}, {"action": "send", "contact": "x"}, {"code": "123456", "contact": "\x00"}, {}):
             assert person.client.post(f"/hall/licences/{system}/proof", data={"csrf_token": token, **fields}).status_code == 303
     with held.app.app_context(), transaction():
+        key = imported_contacts.FormerContact("mobile", "+8613800138001", ()).key(SECRET)
+        refusal = proof.send(held.account_id, "export", key, SECRET, held.clock.now(), held.clock.now().date())
+        assert refusal is not None
+        assert refusal.code == "code_channel"
+    with held.app.app_context(), transaction():
         session.get_one(EKey, SERIAL).status = "revoked"
     assert person.open(PAGE).request.path == "/hall/licences/dual_use", "a proof does not mend a key"
 
