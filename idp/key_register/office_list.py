@@ -100,7 +100,7 @@ def take_row(cells: dict[str, str], secret: str, now: datetime) -> Taken | Fault
     ((_line, stored),) = _store([(1, found)], report, secret)
     if isinstance(stored, Fault):
         return stored
-    (what,) = report.counts
+    (what,) = +report.counts  # without the words that count nothing
     audit.register_row_taken(now, serial=found.serial, result=what)
     odd = _crowded(stored, _beijing(now))
     return Taken(what, odd.reason if odd else "")
