@@ -1,10 +1,10 @@
-"""Writes docs/audit-events.md from the functions of idp.audit.catalogue and idp.audit.provider: `python -m docs.make_audit_events`."""
+"""Writes docs/audit-events.md from the functions of the catalogues in idp/audit: `python -m docs.make_audit_events`."""
 
 import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CATALOGUES = [ROOT / "idp" / "audit" / f"{name}.py" for name in ("catalogue", "provider")]
+CATALOGUES = [ROOT / "idp" / "audit" / f"{name}.py" for name in ("catalogue", "legacy_entry", "provider")]
 HEAD = """# Audit events
 
 Each event is written in the transaction of the change that it tells of, with its time, the request's number, the caller's network and, for

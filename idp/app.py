@@ -20,8 +20,10 @@ from idp.ekey.office import emergency, presented
 from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
-from idp.legacy import cutover, letters
+from idp.legacy import cutover, entry_orders, letters
 from idp.legacy import frame as legacy_frame
+from idp.legacy.views import entry as legacy_entry_views
+from idp.legacy.views import entry_api as legacy_entry_endpoints
 from idp.legacy.views import link as link_views
 from idp.messages import absent, console, smtp
 from idp.officers import views as officer_views
@@ -58,6 +60,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     account_views.pages,
     proof_views.pages,
     link_views.pages,
+    legacy_entry_views.pages,
+    legacy_entry_endpoints.bp,
     oidc_endpoints.blueprint,
     second_person_views.bp,
     officer_views.bp,
@@ -80,6 +84,7 @@ STEPS = (
 ACTS: dict[str, Act] = {
     presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
     emergency.KIND: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
+    entry_orders.RESET: Act(entry_orders.reset, entry_orders.ROLES, entry_orders.region),
 }
 
 # The officers' pages in their order; a link without roles is every officer's. The words: officers.nav.<label>, officers.text.<label>.

@@ -101,8 +101,8 @@ class Settings(EKeySettings):
     refresh_token_seconds: int = Field(8 * 3600, ge=600, le=24 * 3600, description="Longest life of a refresh token.")
 
     # The legacy systems
-    legacy_end: date | None = Field(None, description="Day on which every legacy entry closes (R64; not in effect yet).")
-    legacy_entry_logins: int = Field(10, ge=0, le=100, description="Log-ins left at the legacy entry after the cut-over (R2; not in effect yet).")
+    legacy_end: date | None = Field(None, description="Last day (Beijing) of every legacy entry; officers may move a system's, or a user's (R64).")
+    legacy_entry_logins: int = Field(10, ge=0, le=100, description="Log-ins at the legacy entry after the cut-over, for each old user (R2, D2).")
     old_hash_days: int = Field(180, ge=1, le=730, description="Days after the cut-over at which unused old password hashes die (R62).")
     sensitive_right_proof: Literal["none", "sensitive", "all"] = Field(
         "sensitive", description="Which rights of a merged account wait for one proof by key or code (R62)."

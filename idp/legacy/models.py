@@ -10,6 +10,7 @@ from idp.accounts.models import FormerPassword
 from idp.db import Base
 
 _UNMERGED = text("unmerged")
+_OWN_END = text("entry_until IS NOT NULL")
 
 
 class LegacyRun(Base):
@@ -70,6 +71,8 @@ class LegacyRow(Base):
         Index("ix_legacy_rows_username", "system", "username_key"),
         # what the next merge has to look at: few rows, once the first has been made
         Index("ix_legacy_rows_unmerged", "enterprise_id", sqlite_where=_UNMERGED, postgresql_where=_UNMERGED),
+        # who has a last day of their own: nobody, or few
+        Index("ix_legacy_rows_entry_until", "system", "entry_until", sqlite_where=_OWN_END, postgresql_where=_OWN_END),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

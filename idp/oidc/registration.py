@@ -154,7 +154,7 @@ class Registration(BaseModel):
     def _scope(cls, value: str) -> str:
         # every other provider knows it; here refresh tokens come with the grant type
         names = [name for name in scopes.split(value) if name != "offline_access"]
-        unknown = [name for name in names if name not in (*scopes.STANDARD, *scopes.OWN) and not name.startswith(scopes.LICENCE)]
+        unknown = [name for name in names if not scopes.known(name)]
         if unknown or not names:
             raise ValueError(f"unknown: {' '.join(unknown)}" if unknown else "must not be empty; leave it out for the standard scopes")
         return " ".join(names)
@@ -189,7 +189,7 @@ class Registration(BaseModel):
         # RFC 8705 §2.2.2
         if self.token_endpoint_auth_method == certificates.SELF_SIGNED and self.jwks_uri is None and not client_keys.Keys(self.jwks).certificates:
             raise ValueError(f"{certificates.SELF_SIGNED} needs jwks or jwks_uri with certificates in x5c, each of its own key")
-        unmet = profiles.fault(self) or certificates.fault(self)
+        unmet = profiles.fault(self) or certificates.fault(self) or scopes.fault(self.scopes, self.system)
         if unmet is not None:
             raise ValueError(unmet)
         return self

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 STANDARD = ("openid", "profile", "email", "phone", "enterprise")
 # what a client may do in its own name alone, at interfaces of the platform; no person grants it, and only an operator gives it to a client
 OWN = ("key_register:write",)
+# the same, for the legacy entry of the client's own business system (R64)
+ENTRY = "legacy_entry:"
 LICENCE = "licence:"
 RESOURCE = "urn:licence:system:"
 MAX_SCOPES = 50
@@ -24,6 +26,22 @@ def split(scope: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(token for token in scope.split(" ") if token))
 
 
+def is_own(scope: str) -> bool:
+    """Whether it is a scope for a client in its own name."""
+    return scope in OWN or scope.startswith(ENTRY)
+
+
+def known(scope: str) -> bool:
+    """Whether a client may be registered for it."""
+    return scope in STANDARD or is_own(scope) or scope.startswith(LICENCE)
+
+
+def fault(registered: Collection[str], system: str | None) -> str | None:
+    """Why a client of this business system (None: of none) may not have these scopes."""
+    foreign = [scope for scope in registered if scope.startswith(ENTRY) and scope != f"{ENTRY}{system}"]
+    return f"scope {' '.join(foreign)}: a client asks about the legacy entry of its own system alone" if foreign else None
+
+
 def systems_of(scopes: Collection[str]) -> set[str]:
     """Codes of the business systems that `licence:<system>` scopes name."""
     return {scope.removeprefix(LICENCE) for scope in scopes if scope.startswith(LICENCE)}
@@ -39,7 +57,7 @@ def aim(asked: Sequence[str], allowed: Collection[str], system: str | None, reso
 
     `system` is the client's own business system; `resource` what was asked for (RFC 8707). Unknown scopes are dropped (OIDC Core §3.1.2.1).
     """
-    kept = tuple(scope for scope in asked if scope in allowed and scope not in OWN)
+    kept = tuple(scope for scope in asked if scope in allowed and not is_own(scope))
     systems = systems_of(kept)
     # RFC 8707 §2: a resource this client has no business with is unknown to it
     if resource is not None and resource not in {issuer, *(resource_of(each) for each in systems | ({system} if system else set()))}:

@@ -53,12 +53,23 @@ def asks_captcha(row: SignInTransaction, network: str, settings: Settings, now: 
     """Whether the page shows a captcha before a name is typed (D16)."""
     if settings.captcha == "always" or row.facts.get("failures", 0) >= CAPTCHA_FROM_FAILURE - 1:
         return True
+    return network_asks(network, settings, now)
+
+
+def network_asks(network: str, settings: Settings, now: datetime) -> bool:
+    """So many failures from one network that everybody there is asked for a captcha."""
     return any(not limits.peek(rule, network, now).allowed for rule in network_rules(settings))
 
 
+def network_refused_until(network: str, settings: Settings, now: datetime) -> datetime | None:
+    """Ten times the number of failures from one network: no captcha helps any more until then."""
+    found = [(rule, limits.peek(rule, network, now)) for rule in network_rules(settings)]
+    return max((taken.retry_at for rule, taken in found if taken.count >= REFUSE_FACTOR * rule.most), default=None)
+
+
 def network_refuses(network: str, settings: Settings, now: datetime) -> bool:
-    """Ten times the number of failures from one network: no captcha helps any more."""
-    return any(limits.peek(rule, network, now).count >= REFUSE_FACTOR * rule.most for rule in network_rules(settings))
+    """Whether nobody there may try at present."""
+    return network_refused_until(network, settings, now) is not None
 
 
 def _too_long(typed: Typed, settings: Settings) -> bool:

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import HTTPException
 
-from idp import web
+from idp import sent_json, web
 from idp.db import transaction
 from idp.delimited import Fault
 from idp.ekey import withdrawal
@@ -52,23 +52,14 @@ def _cells() -> dict[str, str] | Fault:
         return Fault("body", "Content-Type must be application/json")
     request.max_content_length = MAX_BODY_BYTES
     try:
-        sent = json.loads(request.get_data(cache=False).decode("utf-8"), object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        return Fault("body", f"not JSON: line {error.lineno}, character {error.colno}")
-    except (HTTPException, ValueError, RecursionError):
-        return Fault("body", f"not JSON in UTF-8 of up to {MAX_BODY_BYTES} bytes, or a member twice")
-    if not isinstance(sent, dict):
-        return Fault("body", "not one JSON object")
+        sent = sent_json.members(request.get_data(cache=False))
+    except HTTPException:
+        return Fault("body", f"longer than {MAX_BODY_BYTES} bytes")
+    if isinstance(sent, str):
+        return Fault("body", sent)
     for column, value in sent.items():
         if not isinstance(value, str) or len(value) > MAX_CELL_CHARACTERS or "\0" in value:
             return Fault(column if column.isprintable() else "body", "not a text, as in the file")
-        # JSON can write halves of characters, which no file holds
-        if any("\ud800" <= sign <= "\udfff" for sign in column + value):
+        if not sent_json.is_text(column + value, len(column + value)):
             return Fault("body", "half a character")
     return sent
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("a member twice")
-    return dict(pairs)

@@ -225,4 +225,4 @@ def _as_json(account: PlannedAccount) -> dict[str, object]:
     }
 
 
-from idp.legacy.cli import cutover, letters, rehearse  # noqa: E402, F401  # they add their commands to the group above
+from idp.legacy.cli import cutover, entry, letters, rehearse  # noqa: E402, F401  # they add their commands to the group above

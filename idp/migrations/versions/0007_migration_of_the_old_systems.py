@@ -143,6 +143,8 @@ def upgrade():
         batch_op.create_index(
             "ix_legacy_rows_unmerged", ["enterprise_id"], unique=False, sqlite_where=sa.text("unmerged"), postgresql_where=sa.text("unmerged")
         )
+        own_end = sa.text("entry_until IS NOT NULL")
+        batch_op.create_index("ix_legacy_rows_entry_until", ["system", "entry_until"], unique=False, sqlite_where=own_end, postgresql_where=own_end)
         batch_op.create_foreign_key(batch_op.f("fk_legacy_rows_batch_id"), "legacy_batches", ["batch_id"], ["id"], ondelete="SET NULL")
         batch_op.create_foreign_key(batch_op.f("fk_legacy_rows_added_in"), "legacy_runs", ["added_in"], ["id"])
 
@@ -181,6 +183,8 @@ def downgrade():
     with op.batch_alter_table("legacy_rows", schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f("fk_legacy_rows_added_in"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_legacy_rows_batch_id"), type_="foreignkey")
+        own_end = sa.text("entry_until IS NOT NULL")
+        batch_op.drop_index("ix_legacy_rows_entry_until", sqlite_where=own_end, postgresql_where=own_end)
         batch_op.drop_index("ix_legacy_rows_unmerged", sqlite_where=sa.text("unmerged"), postgresql_where=sa.text("unmerged"))
         batch_op.drop_index(batch_op.f("ix_legacy_rows_batch_id"))
         batch_op.drop_index(batch_op.f("ix_legacy_rows_added_in"))

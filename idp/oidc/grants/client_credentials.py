@@ -36,9 +36,9 @@ def plan(form: Mapping[str, str], caller: Authenticated, at: tokens.Moment) -> O
     # licences belong to people, and what a client is not registered for it never gets
     if not set(asked) <= set(available):
         return Refused("invalid_scope", "scope", client_id=client.client_id)
-    # RFC 8707 §2.2
+    # RFC 8707 §2.2; what it may do at the platform itself needs a token for the platform
     home = scopes.resource_of(own.system) if own.system else at.issuer
-    resource = form.get("resource", home)
+    resource = form.get("resource", at.issuer if asked and all(map(scopes.is_own, asked)) else home)
     if resource not in (home, at.issuer):
         return Refused("invalid_target", "resource", client_id=client.client_id)
     scope = " ".join(asked)
