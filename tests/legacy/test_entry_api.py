@@ -28,7 +28,7 @@ from tests.fakes import START, FakeClock
 from tests.legacy.dumps import CODE, OTHER_CODE, OTHER_KEY, row, take, write
 from tests.legacy.old_users import IMPORT_OLD, NAME, OLD, furnish, log_in, merge, old_user, set_used
 from tests.oidc.conftest import signing_keys as signing_keys
-from tests.relying_party import ISSUER, RelyingParty, body_of, store_keys
+from tests.relying_party import ISSUER, RelyingParty, body_of, claims_of, store_keys
 
 ADDRESS = "203.0.113.7"
 RIGHT = {"username": NAME, "password": OLD, "client_ip": ADDRESS}
@@ -161,6 +161,22 @@ def test_a_network_with_very_many_failures_is_refused_for_a_while(platform: Flas
     answer = ask(platform, bearer)
     assert (answer.status_code, 0 < int(answer.headers["Retry-After"]) <= 60) == (429, True)
     assert ask(platform, bearer, RIGHT | {"client_ip": "2001:db8::1"}).status_code == 200
+
+
+@pytest.mark.requirement("R54")
+@pytest.mark.requirement("R64")
+def test_from_the_page_into_the_system_with_what_is_left_as_a_claim(platform: Flask, export: RelyingParty) -> None:
+    person = log_in(platform)
+    answer = export.tokens(person.client, scope="openid licence:export")
+    assert "refresh_token" not in answer
+    assert claims_of(answer["id_token"])["legacy_entry_remaining"] == 9
+    told = body_of(export.userinfo(answer["access_token"]))
+    assert (told["licences"], told["legacy_usernames"], told["legacy_entry_remaining"]) == (["export"], [NAME], 9)
+    # the next log-in takes the place of this one
+    person.open("/legacy/export")
+    person.submit(username=NAME, password=OLD)
+    assert export.userinfo(answer["access_token"]).status_code == 401
+    assert claims_of(export.tokens(person.client, scope="openid licence:export")["id_token"])["legacy_entry_remaining"] == 8
 
 
 # --- who may ask ------------------------------------------------------------------------------------------------------------------------------

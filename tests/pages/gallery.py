@@ -37,6 +37,9 @@ TO_MOBILE = Thing(channel="mobile", masked="138****8000", proven=False, sent=Tru
 TO_MAIL = Thing(channel="email", masked="z***@example.com", proven=False, sent=False, seconds=0)
 PROVEN = Thing(channel="mobile", masked="138****8000", proven=True, sent=False, seconds=0)
 RULES = {"min": 10, "max": 20}
+EXPORT = Thing(code="export", name="出口许可证", name_en="Export licences", start_url="https://export.example/start")
+NOWHERE = Thing(code="export", name="出口许可证", name_en="Export licences", start_url="")
+CLOSED = ("used_up", "ended", "ambiguous", "no_right")
 WRONG = Refusal("credentials")
 LOCKED = Refusal("locked", args={"until": START + timedelta(minutes=15)})
 PASSWORD_FAULTS = [
@@ -111,6 +114,16 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "choose-wrong": ("signin/choose", {"transaction": PLAIN, "choices": CHOICES, "errors": [Refusal("choice_missing", "choice")]}),
     "told": ("signin/told", {"code": "enterprise_cancelled"}),
     "told-disabled": ("signin/told", {"code": "account_disabled"}),
+    "legacy-entry": ("legacy/entry", {"system": EXPORT, "form": {}, "by_code": True, "errors": []}),
+    "legacy-entry-wrong": (
+        "legacy/entry",
+        {"system": EXPORT, "form": {"username": "<b>甲", "enterprise_code": people.NAME}, "by_code": True}
+        | {"errors": [Refusal("legacy_credentials"), Refusal("captcha_wrong", "captcha")], "captcha_id": "c" * 43},
+    ),
+    "legacy-entry-passed": ("legacy/entered", {"system": EXPORT, "remaining": 2}),
+    "legacy-entry-last": ("legacy/entered", {"system": EXPORT, "remaining": 0}),
+    "legacy-entry-uncounted": ("legacy/entered", {"system": NOWHERE, "remaining": None}),
+    **{f"legacy-entry-{why}": ("legacy/closed", {"system": EXPORT, "reason": why, "right": "key_revoked"}) for why in CLOSED},
     "expired": ("signin/expired", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "finished": ("signin/finished", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "ekey": ("ekey/step", {"transaction": TRANSACTION, "may_skip": True, "errors": []}),
