@@ -17,6 +17,7 @@ from idp.db import session, transaction
 from idp.enterprises.models import Enterprise
 from idp.entitlements.models import Entitlement
 from idp.key_register.models import EKey
+from idp.legacy import entry as entry_rules
 from idp.legacy import entry_attempt, incident
 from idp.legacy.models import LegacyCutover, LegacyEntryEnd, LegacyRow
 from idp.sessions.models import Session
@@ -138,7 +139,7 @@ def test_after_the_last_day_everybody_is_told_at_once(entry: Flask, clock: FakeC
     person = Person(entry)
     person.open("/legacy/export")
     clock.advance(minutes=1)
-    again(person)
+    again(person, password="wrong")
     assert closed(person), "typed before, sent after"
     person.open("/legacy/export")
     assert closed(person)
@@ -240,6 +241,34 @@ def test_a_password_that_a_later_dump_replaced_opens_nothing(entry: Flask, tmp_p
     assert refused(log_in(entry))
     merge(entry)
     assert passed(log_in(entry, password="Later2018pass"))
+
+
+@pytest.mark.requirement("R12")
+def test_no_other_hash_opens_it_wherever_one_may_still_stand(entry: Flask) -> None:
+    spoilt: list[tuple[type[FormerPassword | Account], dict[str, object], dict[str, object]]] = [
+        (FormerPassword, {"replaced": True}, {"replaced": False}),
+        (FormerPassword, {"enabled": False}, {"enabled": True}),
+        (FormerPassword, {"system": "import"}, {"system": "export"}),
+        (FormerPassword, {"account_id": None}, {"account_id": old_user().account_id}),
+        (Account, {"password_hash": "x"}, {"password_hash": None}),
+    ]
+    for model, fault, mended in spoilt:
+        for values in (fault, mended):
+            with transaction():
+                session.execute(update(model).values(**values))
+            person = log_in(entry)
+            assert (refused(person), passed(person)) == (values is fault, values is mended), values
+        _forgive()
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R64")
+def test_the_count_never_goes_beyond_what_is_allowed(entry: Flask) -> None:
+    number = old_user().id
+    with transaction():
+        assert [entry_rules.charge(number, 3) for _ in range(5)] == [2, 1, 0, None, None]
+        assert entry_rules.charge(number + 1000, 3) is None
+    assert old_user().entry_logins == 3
 
 
 @pytest.mark.requirement("D15")

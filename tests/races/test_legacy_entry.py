@@ -125,3 +125,21 @@ def test_changes_of_the_password_and_log_ins_never_wait_for_each_other_for_ever(
     tries += [partial(_log_in, other, statuses) for other in others]
     at_once(tries)
     assert max(statuses) < 500, statuses
+
+
+def test_an_old_user_whom_a_merge_holds_is_asked_to_come_again_and_loses_nothing(tenth: Flask) -> None:
+    person = Person(tenth)
+    person.open("/legacy/export")
+    with tenth.app_context():
+        # SQLite has one writer at a time: who comes second waits for the first
+        if session.get_bind().dialect.name == "sqlite":
+            return
+        with transaction():
+            session.scalars(select(LegacyRow).with_for_update()).all()
+            thread = threading.Thread(target=lambda: person.submit(username=NAME, password=OLD))
+            thread.start()
+            thread.join()
+    assert (person.page.status_code, "请稍后再试" in person.text) == (429, True)
+    assert stand(tenth) == (9, 0)
+    assert person.submit(username=NAME, password=OLD).status_code == 200
+    assert stand(tenth) == (10, 1)
