@@ -23,7 +23,7 @@ UNDONE = "take the import of export.csv back"
 def steps(dumps: Path, *, merge: bool, undo: bool) -> list[tuple[str, tuple[str, ...]]]:
     """What is measured, and the words of each command."""
     take = ("legacy", "import-all", str(dumps), "--as-of", "2018-07-30", *OPERATED)
-    apply = ("legacy", "merge", "--apply", "--unprobed")
+    apply = ("legacy", "merge", "--apply", "--unprobed", *OPERATED)
     found: list[tuple[str, tuple[str, ...]]] = [("import-all", take), ("import-all again", take)]
     found += [("merge --apply", apply), ("merge --apply again", apply)] if merge else []
     # of what is merged nothing may go: that is another measurement

@@ -43,7 +43,7 @@ def commands(root: Path, state: Path, systems_port: int, systems: list[str]) -> 
     registrations = state / "registrations"
     yield "database and keys / 数据库、密钥", _idp("init")
     yield "enterprises, e-keys, old users / 企业、电子钥匙、原系统用户", _idp("legacy", "import-all", root / "sample_data", "--as-of", AS_OF, *WHO)
-    yield "accounts / 合并账号", _idp("legacy", "merge", "--apply", "--unprobed")
+    yield "accounts / 合并账号", _idp("legacy", "merge", "--apply", "--unprobed", *WHO)
     moved = ["--first-port", str(systems_port), *cards.demands()]
     yield (
         "registrations / 业务系统",

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CATALOGUES = [ROOT / "idp" / "audit" / f"{name}.py" for name in ("catalogue", "legacy_entry", "provider")]
+CATALOGUES = [ROOT / "idp" / "audit" / f"{name}.py" for name in ("catalogue", "legacy_entry", "migration", "provider")]
 HEAD = """# Audit events
 
 Each event is written in the transaction of the change that it tells of, with its time, the request's number, the caller's network and, for

@@ -20,7 +20,7 @@ from idp.ekey.office import emergency, presented
 from idp.ekey.office import endpoints as key_register_endpoints
 from idp.ekey.office import listing as key_office_listing
 from idp.ekey.office import views as key_office_views
-from idp.legacy import cutover, entry_orders, letters
+from idp.legacy import cutover, entry_orders, letters, undo_order
 from idp.legacy import frame as legacy_frame
 from idp.legacy.views import entry as legacy_entry_views
 from idp.legacy.views import entry_api as legacy_entry_endpoints
@@ -84,6 +84,7 @@ STEPS = (
 ACTS: dict[str, Act] = {
     presented.KIND: Act(presented.bind_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
     emergency.KIND: Act(key_office_views.withdraw_confirmed, frozenset([key_office_views.ROLE]), key_office_listing.region),
+    undo_order.KIND: Act(undo_order.confirmed, undo_order.ROLES, lambda _details: ""),
     entry_orders.RESET: Act(entry_orders.reset, entry_orders.ROLES, entry_orders.region),
 }
 
@@ -216,7 +217,7 @@ HOOKS = web.Hooks(
     own_client=oidc_resource.own_client,
     accounts_joined=account_events.joined,
     accounts_parted=account_events.parted,
-    account_taken_back=account_events.taken_back,
+    accounts_taken_back=account_events.taken_back,
 )
 
 

@@ -23,6 +23,8 @@ from idp.settings import Settings
 
 WRITE = {"idp_write": True}
 BUSY_TIMEOUT_MS = 10_000
+CACHE_KIBIBYTES = 128 * 1024
+LARGE_JOBS = 2018  # any number that no other lock of this database has
 MIGRATIONS = Path(__file__).parent / "migrations"
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -131,6 +133,17 @@ def transaction() -> Iterator[Session]:
         raise
     finally:
         session.info.pop("writing", None)
+
+
+def large_job() -> None:
+    """To be said first in the transaction of an import, a merge or their undoing: they wait for each other, so that none locks another out.
+
+    SQLite lets one write at a time anyway; it gets room for large tables' indexes, which would be written again and again otherwise.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(select(func.pg_advisory_xact_lock(LARGE_JOBS)))
+    else:
+        session.connection().exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
 
 
 def spend_once(statement: Update | Insert) -> bool:

@@ -9,12 +9,11 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from idp.db import session, transaction
+from idp.db import large_job, transaction
 from idp.delimited import Report
 from idp.errors import BadInput
 
 ROWS_LEFT_OUT = 3
-CACHE_KIBIBYTES = 128 * 1024
 strict_option = click.option("--strict", is_flag=True, help="Take all rows or none: any row that cannot be taken refuses the whole command.")
 file_argument = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -30,7 +29,7 @@ def run(files: Sequence[tuple[Path, Importer]], strict: bool, close: Callable[[]
     """
     total: Counter[str] = Counter()
     with progress_bar() as bar, transaction():
-        large_cache()
+        large_job()
         for file, importer in files:
             report = _report(file, bar)
             importer(file, report)
@@ -45,12 +44,6 @@ def run(files: Sequence[tuple[Path, Importer]], strict: bool, close: Callable[[]
         click.echo(line)
     if total["rejected"]:
         sys.exit(ROWS_LEFT_OUT)
-
-
-def large_cache() -> None:
-    """Give SQLite room for the indexes of a large table while this command runs; what does not fit would be written again and again."""
-    if session.get_bind().dialect.name == "sqlite":
-        session.connection().exec_driver_sql(f"PRAGMA cache_size=-{CACHE_KIBIBYTES}")
 
 
 def progress_bar() -> Progress:

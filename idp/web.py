@@ -4,7 +4,7 @@ A view declares who may come in (`@web.access.…`, see access.py); a view witho
 (tests/test_architecture.py walks the routes).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, cast
@@ -39,7 +39,7 @@ class Hooks:
     person confirms, by kind · `officer_nav` are the officers' pages ·
     `own_client(scope)` reads which client calls in its own name with an access token of that scope, else gives the answer that turns it away.
     `accounts_joined(old account_id, new account_id, now)`: the old account is from now on the new one · `accounts_parted`, the same arguments: it
-    is one of its own again · `account_taken_back(account_id, now)`: it is no more. All three run in the commit that does it, while both accounts
+    is one of its own again · `accounts_taken_back(account_ids, now)`: they are no more. All three run in the commit that does it, while both accounts
     still stand there with their grants: the clients that know them will be told.
     """
 
@@ -56,7 +56,7 @@ class Hooks:
     own_client: Callable[[str], "str | Response"]
     accounts_joined: Callable[[int, int, datetime], None]
     accounts_parted: Callable[[int, int, datetime], None]
-    account_taken_back: Callable[[int, datetime], None]
+    accounts_taken_back: Callable[[Collection[int], datetime], None]
 
 
 @dataclass(frozen=True)

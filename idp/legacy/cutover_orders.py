@@ -8,13 +8,13 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, and_, case, func, select, true
 
 from idp import delimited
-from idp.audit import catalogue as audit
+from idp.audit import migration as audit
 from idp.db import session
 from idp.enterprises import codes, register
 from idp.enterprises.models import Enterprise
 from idp.entitlements.models import BusinessSystem
 from idp.errors import BadInput
-from idp.legacy.models import LegacyCutover, LegacyRow, LegacyRun
+from idp.legacy.models import LegacyCutover, LegacyRow
 
 MAX_LISTED = 5000
 
@@ -83,12 +83,6 @@ def figures(system: str, scope: Scope) -> Figures:
     rows, unmerged, without = session.execute(select(func.count(), waiting, lost).where(LegacyRow.system == system, scope.rows())).one()
     taken = bool(rows) or session.scalar(select(LegacyRow.id).where(LegacyRow.system == system).limit(1)) is not None
     return Figures(system, taken, rows, unmerged, without)
-
-
-def unfinished_merge() -> int | None:
-    """The merge that was begun and neither finished nor taken back."""
-    unfinished = (LegacyRun.kind == "merge", LegacyRun.finished_at.is_(None), LegacyRun.undone_at.is_(None))
-    return session.scalar(select(func.min(LegacyRun.id)).where(*unfinished))
 
 
 def piloted(system: str, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """The figures that are watched before and after a cut-over (R92): how many rows have accounts, and how many of their people have come."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sqlalchemy import Select, case, exists, func, select
@@ -9,6 +10,7 @@ from idp.accounts.models import Account, AccountName, FormerPassword
 from idp.db import session
 from idp.entitlements.models import BusinessSystem
 from idp.legacy.models import LegacyRow
+from idp.legacy.name_claims import other_name
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,24 @@ def _crowded() -> Select[str]:
 def crowded_names() -> set[str]:
     """Names, as they are compared, that more accounts claim than a sign-in looks at (D9)."""
     return set(session.scalars(_crowded()))
+
+
+def crowds() -> Iterator[tuple[str, ...]]:
+    """Each of them with `whose: other name` for every account that claims it: what these people type instead, `-` = nothing."""
+    crowded = crowded_names()
+    for name in sorted(crowded):
+        claim = select(AccountName.account_id).where(AccountName.name_key == name)
+        statement = select(AccountName.account_id, AccountName.name).where(AccountName.account_id.in_(claim)).order_by(AccountName.id)
+        names: dict[int, list[str]] = {}
+        for account_id, spelled in session.execute(statement):
+            names.setdefault(account_id, []).append(spelled)
+        owners = {account.id: _called(account) for account in session.scalars(select(Account).where(Account.id.in_(claim)))}
+        yield (name, *(f"{owners[account_id]}: {other_name(spelled, crowded) or '-'}" for account_id, spelled in sorted(names.items())))
+
+
+def _called(account: Account) -> str:
+    """Its key, or else its enterprise."""
+    return next((key.serial for key in account.keys), account.enterprise.prefix if account.enterprise else "")
 
 
 def no_password() -> int:

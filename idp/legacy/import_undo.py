@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, delete, select, update
 
 from idp.accounts.models import Account, FormerPassword
-from idp.audit import catalogue as audit
+from idp.audit import migration as audit
 from idp.db import session
 from idp.delimited import CHUNK_ROWS
 from idp.enterprises.models import Enterprise

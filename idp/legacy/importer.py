@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from idp.audit import catalogue as audit
+from idp.audit import migration as audit
 from idp.db import insert_numbered, session
 from idp.delimited import Fault, FirstLines, Report, Row, chunks, rows
 from idp.enterprises import register

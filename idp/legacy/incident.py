@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from idp.audit import catalogue as audit
+from idp.audit import migration as audit
 from idp.db import session
 from idp.errors import BadInput
 from idp.legacy.models import Incident

@@ -17,7 +17,7 @@ from idp import opaque_tokens
 from idp.accounts import directory
 from idp.accounts.models import Account
 from idp.adapters import BEIJING, Adapters
-from idp.audit import catalogue as audit
+from idp.audit import migration as audit
 from idp.db import session, spend_once
 from idp.delimited import chunks
 from idp.enterprises.models import Enterprise

@@ -4,12 +4,13 @@ One account per enterprise and e-key (R6); a row without key is an account of it
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
 from idp.accounts import directory
 from idp.legacy import naming
+from idp.legacy.name_claims import Claims
 
 BEYOND_REACH = "name_beyond_reach"
 
@@ -86,14 +87,19 @@ class Plan:
 
 
 def plan(users: Iterable[OldUser]) -> Plan:
-    """The accounts that these old users are, or become; in the order of enterprise, key and row."""
+    """The accounts that these old users are, or become, and what concerns more than one of these accounts."""
+    found, claims = accounts(users), Claims()
+    claim(claims, found)
+    return Plan(found, [*name_notes(claims), *apart(found)])
+
+
+def accounts(users: Iterable[OldUser]) -> list[PlannedAccount]:
+    """The accounts alone; in the order of enterprise, key and row."""
     groups: dict[tuple[int, str, int], list[OldUser]] = defaultdict(list)
     for user in users:
         # D19: a row without key is its own account
         groups[(user.enterprise_id, user.key_serial, 0 if user.key_serial else user.id)].append(user)
-    accounts = [_account(sorted(rows, key=lambda user: user.id)) for rows in _by_account([groups[key] for key in sorted(groups)])]
-    claims = _claims(accounts)
-    return Plan(accounts, [*_beyond_reach(accounts, claims), *_claimed_twice(accounts, claims), *_apart(accounts)])
+    return [_account(sorted(rows, key=lambda user: user.id)) for rows in _by_account([groups[key] for key in sorted(groups)])]
 
 
 def _by_account(groups: list[list[OldUser]]) -> list[list[OldUser]]:
@@ -117,7 +123,12 @@ def _account_id(rows: Iterable[OldUser]) -> int | None:
 
 def survivor(rows: Iterable[OldUser]) -> OldUser:
     """Whose name the account bears (R62): the dual_use row if enabled, else the latest last log-in, else the table's order; disabled rows last."""
-    return min(rows, key=lambda user: naming.rank(user.system, user.position, user.id, enabled=user.enabled, last_login=user.last_login))
+    return min(rows, key=_rank)
+
+
+def _rank(user: OldUser) -> tuple[bool, bool, int, int, str]:
+    name = directory.name_key(user.username)
+    return naming.rank(user.system, user.position, name, enabled=user.enabled, last_login=user.last_login)
 
 
 def _account(rows: list[OldUser]) -> PlannedAccount:
@@ -177,48 +188,21 @@ def _notes(rows: list[OldUser], joining: list[OldUser], first: OldUser, account_
     return [Note(code, about) for code, holds, about in found if holds]
 
 
-def _claims(accounts: list[PlannedAccount]) -> dict[str, list[int]]:
-    """Name, as it is compared → the places of the accounts that claim it."""
-    claims: dict[str, set[int]] = defaultdict(set)
-    for place, account in enumerate(accounts):
-        for user in account.rows:
-            for name in _names(user):
-                claims[directory.name_key(name)].add(place)
-    return {name: sorted(claims[name]) for name in sorted(claims)}
+def claim(claims: Claims, planned: Iterable[PlannedAccount]) -> None:
+    """Let these accounts claim their names."""
+    for account in planned:
+        claims.add(account.key_serial or account.prefix, [name for user in account.rows for name in _names(user)])
 
 
-def _called(account: PlannedAccount) -> str:
-    return account.key_serial or account.prefix
+def name_notes(claims: Claims) -> list[Note]:
+    """What is to be known about names that several claim."""
+    return [*(Note(BEYOND_REACH, about) for about in claims.crowded()), *(Note("name_claimed_twice", about) for about in claims.twice())]
 
 
-def _claimed_twice(accounts: list[PlannedAccount], claims: dict[str, list[int]]) -> list[Note]:
-    """Names that several accounts claim: the key, or the password, decides at sign-in (D9)."""
-    return [
-        Note("name_claimed_twice", (name, *(_called(accounts[place]) for place in places)))
-        for name, places in claims.items()
-        if 1 < len(places) <= directory.MAX_CANDIDATES
-    ]
-
-
-def _beyond_reach(accounts: list[PlannedAccount], claims: dict[str, list[int]]) -> list[Note]:
-    """Names that more accounts claim than a sign-in looks at (D9): some of their people must type another name, or need the office."""
-    crowded = {name for name, places in claims.items() if len(places) > directory.MAX_CANDIDATES}
-    return [
-        Note(BEYOND_REACH, (name, *(f"{_called(accounts[place])}: {_other_name(accounts[place], crowded) or '-'}" for place in claims[name])))
-        for name in sorted(crowded)
-    ]
-
-
-def _other_name(account: PlannedAccount, crowded: Collection[str]) -> str | None:
-    """The first name under which sign-in finds the account, such as the code form of a dual-use user (D1)."""
-    names = (name for user in account.rows for name in _names(user))
-    return next((name for name in names if directory.name_key(name) not in crowded), None)
-
-
-def _apart(accounts: list[PlannedAccount]) -> list[Note]:
+def apart(planned: Iterable[PlannedAccount]) -> list[Note]:
     """Enterprises with several keys: these stay several accounts (R62)."""
     keys: dict[str, list[str]] = defaultdict(list)
-    for account in accounts:
+    for account in planned:
         if account.key_serial:
             keys[account.prefix].append(account.key_serial)
     return [Note("keys_stay_apart", (prefix, *serials)) for prefix, serials in sorted(keys.items()) if len(serials) > 1]

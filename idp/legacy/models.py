@@ -16,7 +16,7 @@ _OWN_END = text("entry_until IS NOT NULL")
 class LegacyRun(Base):
     """One import or merge (`kind`): what it read and what it did.
 
-    `finished_at` None while a merge is under way, or was interrupted; `position`: the enterprise up to which it came. `undone_at`: all of it was.
+    `finished_at` None while a merge is under way, or was interrupted. `undone_at`: all of it was.
     """
 
     __tablename__ = "legacy_runs"
@@ -28,13 +28,15 @@ class LegacyRun(Base):
     as_of: Mapped[date | None]
     started_at: Mapped[datetime]
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    position: Mapped[int] = mapped_column(default=0, server_default="0")
     finished_at: Mapped[datetime | None]
     undone_at: Mapped[datetime | None]
 
 
 class LegacyBatch(Base):
-    """What one transaction of a merge did; the smallest thing that can be taken back."""
+    """What one transaction of a merge did; the smallest thing that can be taken back.
+
+    `undo_ordered_at`: since when two persons want it taken back (R90); spent when that is done. `undone_at`: nothing of it stands any more.
+    """
 
     __tablename__ = "legacy_batches"
 
@@ -42,11 +44,12 @@ class LegacyBatch(Base):
     run_id: Mapped[int] = mapped_column(ForeignKey("legacy_runs.id"), index=True)
     at: Mapped[datetime]
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    undo_ordered_at: Mapped[datetime | None]
     undone_at: Mapped[datetime | None]
 
 
 class LegacyAccountChange(Base):
-    """An account that a batch made (`made`), or as it was before the batch changed it (`before`)."""
+    """An account that a batch made (`made`) or changed, and how it was before (`before`, as merge_changes.py writes it); gone once taken back."""
 
     __tablename__ = "legacy_account_changes"
 

@@ -28,6 +28,9 @@ def names(system: str, prefix: str, username: str) -> list[str]:
     return [code_form]  # R9, D20
 
 
-def rank(system: str, position: int, row_id: int, *, enabled: bool, last_login: date | None) -> tuple[bool, bool, int, int, int]:
-    """Smallest for the row whose name an account bears (R62): dual_use if enabled, the latest last log-in, the table's order; disabled rows last."""
-    return (not enabled, system != CONTROL_NAMES or not enabled, -(last_login or date.min).toordinal(), position, row_id)
+def rank(system: str, position: int, name_key: str, *, enabled: bool, last_login: date | None) -> tuple[bool, bool, int, int, str]:
+    """Smallest for the row whose name an account bears (R62): dual_use if enabled, the latest last log-in, the table's order; disabled rows last.
+
+    The old name, as it is compared, decides between equals, so that it does not matter which dump came first.
+    """
+    return (not enabled, system != CONTROL_NAMES or not enabled, -(last_login or date.min).toordinal(), position, name_key)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 from sqlalchemy import Row, select
 
@@ -104,16 +105,21 @@ def _tell_apart(tallies: Iterable[Tally]) -> None:
 def _users() -> Iterator[tuple[Row[*tuple[object, ...]], bool]]:
     """Every old user, and whether it leads its group; a row without key is a group of its own (D19)."""
     positions = dict(session.execute(select(BusinessSystem.code, BusinessSystem.position)).all())
-    columns = (LegacyRow.id, LegacyRow.system, LegacyRow.enterprise_id, LegacyRow.key_serial, LegacyRow.enabled, LegacyRow.last_login)
-    statement = select(*columns).order_by(LegacyRow.enterprise_id, LegacyRow.key_serial)
+    place = (LegacyRow.enterprise_id, LegacyRow.key_serial)
+    columns = (LegacyRow.id, LegacyRow.system, *place, LegacyRow.username_key, LegacyRow.enabled, LegacyRow.last_login)
+    statement = select(*columns).order_by(*place)
     found = session.execute(statement.execution_options(yield_per=FETCHED_AT_ONCE))
     for (_enterprise, key), rows in groupby(found, key=lambda row: (row.enterprise_id, row.key_serial)):
         group = list(rows)
         if len(group) == 1 or not key:
             yield from ((row, True) for row in group)
             continue
-        first = min(group, key=lambda row: naming.rank(row.system, positions[row.system], row.id, enabled=row.enabled, last_login=row.last_login))
+        first = min(group, key=lambda row: _rank(row, positions[row.system]))
         yield from ((row, row is first) for row in group)
+
+
+def _rank(row: Row[*tuple[Any, ...]], position: int) -> tuple[bool, bool, int, int, str]:
+    return naming.rank(row.system, position, row.username_key, enabled=row.enabled, last_login=row.last_login)
 
 
 def _check(tally: Tally) -> None:

@@ -4,7 +4,7 @@ What is said is written down in the commit that does it, for afterwards nothing 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import Any, cast
 
@@ -31,6 +31,8 @@ JOINED, PARTED, TAKEN_BACK = f"{EVENT}account-joined", f"{EVENT}account-parted",
 # RFC 8417 §2.3, RFC 8935 §2.1
 TYPE, MEDIA_TYPE = "secevent+jwt", "application/secevent+jwt"
 MAX_REASON_CHARACTERS = 64
+# where it is written that a client knows an account
+_PLACES = (KnownSubject, Grant, Consent)
 
 
 # --- inside the transaction that does it ----------------------------------------------------------------------------------------------------
@@ -61,10 +63,13 @@ def parted(old_id: int, new_id: int, now: datetime) -> None:
             _tell(client, PARTED, {"old_sub": old, "new_sub": new}, now)
 
 
-def taken_back(account_id: int, now: datetime) -> None:
-    """The account is no more: nobody will come as `sub` again."""
-    for client, sub in _knowing(account_id):
-        _tell(client, TAKEN_BACK, {"sub": sub}, now)
+def taken_back(account_ids: Collection[int], now: datetime) -> None:
+    """The accounts are no more: nobody will come as these `sub`s again. Most of many are known to no client."""
+    session.flush()
+    known = union(*(select(place.account_id).where(place.account_id.in_(account_ids)) for place in _PLACES))
+    for account_id in sorted(session.scalars(known)):
+        for client, sub in _knowing(account_id):
+            _tell(client, TAKEN_BACK, {"sub": sub}, now)
 
 
 def _own(account_id: int) -> str:
@@ -74,8 +79,7 @@ def _own(account_id: int) -> str:
 def _knowing(account_id: int) -> Iterator[tuple[Client, str]]:
     """The clients that know the account and want to hear of it, with what each calls it."""
     session.flush()
-    places = (KnownSubject, Grant, Consent)
-    known = union(*(select(place.client_id).where(place.account_id == account_id) for place in places))
+    known = union(*(select(place.client_id).where(place.account_id == account_id) for place in _PLACES))
     clients = ClientCache()
     for client_id in sorted(session.scalars(known)):
         client = clients.find(client_id)

@@ -1,6 +1,6 @@
 """Start, find, touch and end sessions. Plain values only; every function but `find` runs inside a transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -146,6 +146,11 @@ def end_all(account_id: int, reason: str, now: datetime, on_end: OnEnd, keep: in
     """End every live session of an account but `keep`; returns how many."""
     rows = db_session.scalars(select(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))).all()
     return sum(end(row, reason, now, on_end) for row in rows if row.id != keep)
+
+
+def signed_in(account_ids: Collection[int]) -> Sequence[int]:
+    """Those of the accounts that have a session which nobody has ended."""
+    return db_session.scalars(select(Session.account_id).where(Session.account_id.in_(account_ids), Session.ended_at.is_(None)).distinct()).all()
 
 
 def overdue(now: datetime, most: int = 500) -> Sequence[Session]:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.demo import ROOT, Demo, Prepared
 from tests.browser.test_story import EXPORT, EXPORT_PASSWORD, IMPORT_PASSWORD, NAME, NEW_PASSWORD, Visitor
+from tests.command_line import OPERATED
 from tests.legacy.dumps import row, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -82,8 +83,8 @@ def demo(prepared: Prepared, tmp_path: Path) -> Iterator[Demo]:
         row("tongming", SAME, THIRD, key="", mobile="13800000024"),
     )
     form = ROOT / "idp" / "legacy" / "mappings" / "export.toml"
-    demo.idp("legacy", "import", "--system", "dual_use", "--as-of", "2018-08-30", "--mapping", form, write(tmp_path, *users))
-    demo.idp("legacy", "merge", "--apply", "--unprobed")
+    demo.idp("legacy", "import", "--system", "dual_use", "--as-of", "2018-08-30", "--mapping", form, *OPERATED, write(tmp_path, *users))
+    demo.idp("legacy", "merge", "--apply", "--unprobed", *OPERATED)
     with demo.running():
         yield demo
 

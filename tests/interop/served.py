@@ -88,7 +88,7 @@ class Platform:
         """Database, keys, and the sample data's people, by the commands that an operator types."""
         self.idp("init")
         self.idp("legacy", "import-all", ROOT / "sample_data", "--as-of", "2018-07-30", *OPERATED)
-        self.idp("legacy", "merge", "--apply", "--unprobed")
+        self.idp("legacy", "merge", "--apply", "--unprobed", *OPERATED)
 
     def add_client(self, client_id: str, **members: Any) -> None:
         """Register a client from a file; with SECRET where its method is a secret."""

@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 from idp.db import Base, session, transaction
 from idp.enterprises.models import Enterprise
 from idp.key_register.models import EKey, EKeyLicence
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 
 CODE, OTHER_CODE = "0441987654321", "0100123456785"
 KEY, OTHER_KEY = "EK0001", "EK0002"
@@ -43,7 +43,7 @@ def write(folder: Path, *rows: str, header: str = EXPORT_HEADER, name: str = "du
 def take(app: Flask, file: Path, system: str = "export", as_of: str = "2018-07-30", *options: str) -> Said:
     """`idp legacy import`. Dumps of other systems are written in the export form too, by its mapping."""
     form = [] if system == "export" else ["--mapping", Path("idp/legacy/mappings/export.toml").absolute()]
-    return idp(app, "legacy", "import", "--system", system, "--as-of", as_of, *form, *options, file)
+    return idp(app, "legacy", "import", "--system", system, "--as-of", as_of, *form, *options, *OPERATED, file)
 
 
 def registers(licences: tuple[str, ...] = ("export", "import")) -> None:

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem
 from idp.legacy.models import LegacyRow
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.legacy.dumps import registers, row, take, write
 from tests.legacy.test_cutover import cut_over
 from tests.person import Person
@@ -29,7 +29,7 @@ class Outside(FlaskClient):
 
 
 def merge(app: Flask) -> None:
-    said = idp(app, "legacy", "merge", "--apply", "--unprobed")
+    said = idp(app, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     assert said.code == 0, said.err
 
 

@@ -113,7 +113,7 @@ def test_a_cutover_is_refused_with_figures_until_all_rows_have_accounts(ready: F
     assert session.scalars(select(LegacyCutover)).all() == []
     assert order(ready, "--system", "import", "--at", "now").code == 1  # a dump that was forgotten
     assert order(ready, "--system", "export", "--at", "now", "--anyway").code == 0
-    assert idp(ready, "legacy", "merge", "--apply", "--unprobed").code == 0
+    assert idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
     assert order(ready, "--system", "export", "--at", f"{START + DAY:%Y-%m-%dT%H:%M}", "--region", "44", "--anyway").code == 0
     assert "go: export: 2 rows · 0 wait for a merge · 0 without account" in order(ready, "--system", "export", "--at", "now").out
 
@@ -121,7 +121,7 @@ def test_a_cutover_is_refused_with_figures_until_all_rows_have_accounts(ready: F
 @pytest.mark.requirement("R92")
 @pytest.mark.requirement("R90")
 def test_pilots_go_first_and_each_cutover_is_audited_and_can_be_taken_back(ready: Flask, tmp_path: Path, clock: FakeClock) -> None:
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     pilots = tmp_path / "pilots.csv"
     pilots.write_text(f"enterprise_code\n{CODE}\n")
     assert order(ready, "--system", "export", "--list", pilots, "--at", "now").out.splitlines()[1].startswith("1 ordered")
@@ -196,7 +196,7 @@ def test_the_status_counts_rows_accounts_and_who_has_come(ready: Flask) -> None:
         return [*next(each for each in found["systems"] if each["system"] == "export").values(), found["accounts_without_password"]]
 
     assert figures() == ["export", 2, 2, 2, 2, 0, 0, 0]
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     assert figures() == ["export", 2, 2, 0, 0, 0, 0, 0]
     with transaction():
         account = session.scalars(select(Account)).first()

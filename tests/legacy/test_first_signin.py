@@ -90,7 +90,7 @@ def prepare(app: Flask, *commands: tuple[object, ...]) -> None:
         systems.load()
     for command in commands:
         assert idp(app, *command).code in (0, 3)
-    assert idp(app, "legacy", "merge", "--apply", "--unprobed").code == 0
+    assert idp(app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
 
 
 # --- odd ------------------------------------------------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def test_every_odd_row_opens_what_its_verdict_says(app: Flask, clock: FakeClock,
     odd = with_known_passwords(tmp_path / "odd")
     with app.app_context():
         registers = [("enterprise", "import", odd / "enterprises.csv"), ("ekey", "import", odd / "ekeys.csv", *OPERATED)]
-        dumps = [("legacy", "import", "--system", system, "--as-of", "2018-07-30", odd / f"{system}.csv") for system in HASHES]
+        dumps = [("legacy", "import", "--system", system, "--as-of", "2018-07-30", *OPERATED, odd / f"{system}.csv") for system in HASHES]
         prepare(app, *registers, *dumps)
     for name, page in ODD_EXPORT.items():
         assert (name, answer(app, clock, f"{CODE}-{name}", password_of(name))) == (name, page)

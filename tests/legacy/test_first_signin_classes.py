@@ -20,7 +20,7 @@ from idp.legacy.models import LegacyRow
 from idp.oidc import keys
 from idp.outbox.models import OutboxItem
 from idp.worker import deliver
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.fakes import FakeClock, LetterBox
 from tests.legacy.dumps import CODE, KEY, OTHER_KEY, registers, row, take, write
 from tests.people import NEW
@@ -44,7 +44,7 @@ class Dumps:
         with self.app.app_context():
             for system, lines in rows.items():
                 assert take(self.app, write(self.folder, *lines, name=f"{system}.csv"), system).code in (0, 3)
-            assert idp(self.app, "legacy", "merge", "--apply", "--unprobed").code == 0
+            assert idp(self.app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
 
     def come(self, name: str, password: str) -> Person:
         person = Person(self.app)

@@ -34,7 +34,7 @@ def test_no_escape_sequence_of_a_dump_reaches_the_terminal(ready: Flask, tmp_pat
         _take_utf8(ready, tmp_path, ",".join(header), row()),
         _take_utf8(ready, tmp_path, f"{EXPORT_HEADER},{escape},{escape}", f"{row()},,"),
         idp(ready, "legacy", "merge", "--plan"),
-        idp(ready, "legacy", "merge", "--apply", "--unprobed"),
+        idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED),
     ]
     for each in said:
         assert all(sign.isprintable() or sign == "\n" for sign in each.out + each.err)
@@ -48,7 +48,7 @@ def _take_utf8(app: Flask, folder: Path, *lines: str) -> Said:
     mapping, file = folder / "utf8.toml", folder / "utf8.csv"
     mapping.write_text(MAPPING.read_text("utf-8").replace('encoding = "gb18030"\nseparator', 'encoding = "utf-8"\nseparator'), "utf-8")
     file.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    return idp(app, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", "--mapping", mapping, file)
+    return idp(app, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", "--mapping", mapping, *OPERATED, file)
 
 
 @pytest.mark.parametrize("there", [(), ("enterprises.csv",), ("enterprises.csv", "ekeys.csv"), ("legacy/export.csv",)])

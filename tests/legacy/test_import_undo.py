@@ -83,7 +83,7 @@ def test_undone_twice_is_undone_once_and_the_dump_can_come_again(ready: Flask, t
 @pytest.mark.store
 def test_merged_rows_and_rows_that_a_later_run_changed_stay_and_are_named(ready: Flask, tmp_path: Path) -> None:
     take(ready, write(tmp_path, row(name="merged")))
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     first = newest()
     take(ready, write(tmp_path, row(name="again"), row(name="alone")))
     second = newest()
@@ -103,7 +103,7 @@ def test_merged_rows_and_rows_that_a_later_run_changed_stay_and_are_named(ready:
 @pytest.mark.requirement("D17")
 def test_a_merged_rows_hash_comes_back_unless_the_person_has_set_a_password(ready: Flask, tmp_path: Path) -> None:
     take(ready, write(tmp_path, row(password="early")))
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     take(ready, write(tmp_path, row(password="late")), as_of="2018-08-30")
     assert old_hash(stored()[0]) == md5("late")
     assert undo(ready, newest()).code == 0
@@ -123,7 +123,7 @@ def test_a_merged_rows_hash_comes_back_unless_the_person_has_set_a_password(read
 def test_a_name_that_wandered_and_was_merged_since_stays_where_it_is(ready: Flask, tmp_path: Path) -> None:
     take(ready, write(tmp_path, row(key="")), "mech_electrical")
     take(ready, write(tmp_path, row(code=OTHER_CODE, key="")), "mech_electrical", "2018-08-30")
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     said = undo(ready, newest())
     assert (said.code, "undo the merge first" in said.err) == (3, True)
 

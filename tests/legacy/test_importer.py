@@ -12,7 +12,7 @@ from idp.accounts.credentials import PURPOSE
 from idp.accounts.models import Account, FormerPassword
 from idp.db import session, transaction
 from idp.legacy.models import LegacyRow, LegacyRun
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.conftest import SECRET
 from tests.fakes import START
 from tests.legacy.dumps import CODE, EXPORT_HEADER, KEY, OTHER_CODE, OTHER_KEY, md5, registers, row, snapshot, take, write
@@ -80,7 +80,7 @@ def test_a_bad_file_is_refused_with_its_place_and_changes_nothing(ready: Flask, 
 def test_a_bad_second_file_takes_the_first_one_with_it(ready: Flask, tmp_path: Path) -> None:
     good, bad = write(tmp_path, row(), name="a.csv"), write(tmp_path, row(), header="x", name="b.csv")
     before = snapshot()
-    assert idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", good, bad).code == 1
+    assert idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", *OPERATED, good, bad).code == 1
     assert snapshot() == before
 
 
@@ -112,7 +112,7 @@ def test_a_bad_mapping_is_refused_by_the_name_of_its_field(ready: Flask, tmp_pat
 
 def test_a_system_that_is_unknown_or_has_no_mapping_is_refused(ready: Flask, tmp_path: Path) -> None:
     file = write(tmp_path, row())
-    assert "no mapping is kept for wine" in idp(ready, "legacy", "import", "--system", "wine", "--as-of", "2018-07-30", file).err
+    assert "no mapping is kept for wine" in idp(ready, "legacy", "import", "--system", "wine", "--as-of", "2018-07-30", *OPERATED, file).err
     assert "wine is not a business system" in take(ready, file, "wine").err
 
 
@@ -223,7 +223,7 @@ def test_a_corrected_mapping_of_the_same_day_replaces_the_hashes_form(ready: Fla
 @pytest.mark.requirement("D17")
 def test_after_the_forced_change_only_the_status_follows_and_no_old_hash_comes_back(ready: Flask, tmp_path: Path) -> None:
     take(ready, write(tmp_path, row(mobile="13800000001")))
-    assert idp(ready, "legacy", "merge", "--apply", "--unprobed").out.startswith("1 made")
+    assert idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED).out.startswith("1 made")
     with transaction():
         account = session.scalars(select(Account)).one()
         account.password_hash = "$argon2id$stand-in"
@@ -234,7 +234,7 @@ def test_after_the_forced_change_only_the_status_follows_and_no_old_hash_comes_b
     assert session.scalars(select(FormerPassword)).all() == []
     # a new row of the same key joins, but its old password dies at once
     assert take(ready, write(tmp_path, row(name="colleague")), "import", "2018-08-30").code == 0
-    assert idp(ready, "legacy", "merge", "--apply", "--unprobed").out == "0 made · 1 joined · 0 updated\n"
+    assert idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED).out == "0 made · 1 joined · 0 updated\n"
     assert session.scalars(select(FormerPassword)).all() == []
 
 
@@ -245,7 +245,7 @@ def test_a_mech_electrical_name_wanders_only_between_dumps_and_only_before_the_m
     assert "stands for another enterprise" in take(ready, elsewhere, "mech_electrical").err
     assert "1 changed" in take(ready, elsewhere, "mech_electrical", "2018-08-30").out
     assert len(stored()) == 1
-    idp(ready, "legacy", "merge", "--apply", "--unprobed")
+    idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED)
     assert take(ready, write(tmp_path, row(key="")), "mech_electrical", "2018-09-30").code == 3
 
 

@@ -49,7 +49,7 @@ def words_of(file: Path) -> str:
 @pytest.mark.parametrize("merged", [False, True])
 def test_a_letter_says_what_to_type_from_when_on_and_holds_no_contact(ready: Flask, tmp_path: Path, merged: bool) -> None:
     if merged:
-        assert idp(ready, "legacy", "merge", "--apply", "--unprobed").code == 0
+        assert idp(ready, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
     out = tmp_path / "out"
     assert send(ready, "--folder", out).out == "2 letters · 0 messages\n"
     letter = words_of(out / "0441" / f"{CODE}.html")

@@ -28,7 +28,7 @@ from idp.sessions.models import Session
 from idp.signin.views.password import hasher
 from idp.worker import deliver
 from tests import people
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.conftest import SECRET
 from tests.fakes import FakeClock, LetterBox
 from tests.legacy.dumps import CODE, KEY, OTHER_KEY, registers, row, snapshot, take, write
@@ -118,7 +118,7 @@ def world(app: Flask, clock: FakeClock, letter_box: LetterBox, tmp_path: Path) -
             "mech_electrical": (row("jidian", key=OTHER_KEY, mobile="13800000005"),),
         }.items():
             assert take(app, write(tmp_path, *rows, name=f"{system}.csv"), system).code in (0, 3)
-        assert idp(app, "legacy", "merge", "--apply", "--unprobed").code == 0
+        assert idp(app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
     return made
 
 
@@ -608,12 +608,12 @@ def test_a_merge_after_it_changes_nothing_and_sees_the_rows_of_both_together(wor
         before = snapshot("audit_events", "legacy_runs", "legacy_batches", "accounts", "legacy_rows")
         with transaction():
             session.query(LegacyRow).update({"unmerged": True})
-        assert idp(world.app, "legacy", "merge", "--apply", "--unprobed").code == 0
+        assert idp(world.app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
         assert snapshot("audit_events", "legacy_runs", "legacy_batches", "accounts", "legacy_rows") == before
         # all users of the other one are disabled by a later dump: this account stays, without what was theirs alone
         with transaction():
             session.query(LegacyRow).filter_by(key_serial=OTHER_KEY).update({"enabled": False, "unmerged": True})
-        assert idp(world.app, "legacy", "merge", "--apply", "--unprobed").code == 0
+        assert idp(world.app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
         assert world.account(mine).status == "active"
         blocked = set(session.scalars(select(Entitlement.system).where(Entitlement.account_id == mine, Entitlement.state == "blocked")))
         assert {"dual_use", "mech_electrical"} <= blocked

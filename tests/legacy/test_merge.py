@@ -15,7 +15,7 @@ from idp.entitlements.models import Entitlement
 from idp.key_register.models import EKey
 from idp.legacy import merge
 from idp.legacy.models import LegacyRow
-from tests.command_line import idp
+from tests.command_line import OPERATED, idp
 from tests.fakes import START, FakeClock
 from tests.legacy.dumps import CODE, KEY, OTHER_KEY, registers, row, snapshot, take, write
 
@@ -31,7 +31,7 @@ def ready(office: Flask) -> Flask:
 
 
 def apply(app: Flask) -> str:
-    return idp(app, "legacy", "merge", "--apply", "--unprobed").out.strip()
+    return idp(app, "legacy", "merge", "--apply", "--unprobed", *OPERATED).out.strip()
 
 
 def account() -> Account:
@@ -70,7 +70,7 @@ def test_plan_and_apply_say_who_cannot_sign_in_by_a_crowded_name(ready: Flask, t
     dump = write(tmp_path, *(row("zhang", code=f"044198765432{number + 1}", key=f"KEY{number}") for number in range(1, 6)))
     assert take(ready, dump, "dual_use").code == 0
     for words in (["--plan"], ["--apply", "--unprobed"], ["--plan"]):
-        said = idp(ready, "legacy", "merge", *words)
+        said = idp(ready, "legacy", "merge", *words, *(OPERATED if "--apply" in words else ()))
         assert said.code == 0
         assert said.lines[0].startswith("WARNING: 5 accounts claim the name zhang; sign-in looks at 4")
         assert said.lines[2:] == [f"  KEY{number}: 044198765432{number + 1}-zhang" for number in range(1, 6)]
@@ -204,13 +204,27 @@ def test_many_enterprises_are_merged_in_several_transactions(ready: Flask, tmp_p
     with transaction():
         session.add_all([Enterprise(code=f"9999{number:09}", name="x") for number in range(5)])
     take(ready, write(tmp_path, *(row(code=f"9999{number:09}", key="") for number in range(5))))
-    monkeypatch.setattr(merge, "ENTERPRISES_A_TRANSACTION", 2)
+    monkeypatch.setattr(merge, "ENTERPRISES_A_BATCH", 2)
     steps: list[tuple[int, int]] = []
     assert merge.apply(START, "sensitive", lambda done, total: steps.append((done, total))) == {"made": 5}
     assert steps == [(2, 5), (4, 5), (5, 5)]
 
 
-@pytest.mark.parametrize("words", [[], ["--plan", "--apply"], ["--apply", "--json", "--unprobed"], ["--apply"], ["--plan", "--unprobed"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--plan", "--apply"],
+        ["--apply", "--json", "--unprobed", *OPERATED],
+        ["--apply", *OPERATED],
+        ["--apply", "--unprobed"],
+        ["--plan", "--unprobed"],
+        ["--plan", *OPERATED],
+        ["--undo", "run:1"],
+        ["--undo", "run:1", "--plan"],
+        ["--undo", "run:1", "--unprobed", *OPERATED],
+    ],
+)
 def test_the_command_wants_one_of_plan_and_apply(ready: Flask, words: list[str]) -> None:
     before = snapshot()
     assert idp(ready, "legacy", "merge", *words).code == 2

@@ -31,8 +31,8 @@ def said(office: Flask) -> dict[str, Said]:
         "ekeys.csv": idp(office, "ekey", "import", ODD / "ekeys.csv", *OPERATED),
     }
     for system in ("export", "dual_use", "mech_electrical"):
-        found[f"{system}.csv"] = idp(office, "legacy", "import", "--system", system, "--as-of", "2018-07-30", ODD / f"{system}.csv")
-    assert idp(office, "legacy", "merge", "--apply", "--unprobed").code == 0
+        found[f"{system}.csv"] = idp(office, "legacy", "import", "--system", system, "--as-of", "2018-07-30", *OPERATED, ODD / f"{system}.csv")
+    assert idp(office, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
     return found
 
 

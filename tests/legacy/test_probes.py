@@ -7,7 +7,7 @@ from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.enterprises.models import Enterprise
 from idp.key_register.models import EKey
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 from tests.legacy.dumps import CODE, OTHER_CODE, registers, row, snapshot, take, write
 
 RIGHT = "Export2018pass"
@@ -38,7 +38,7 @@ def verify(app: Flask, folder: Path, *lines: str) -> Said:
 
 
 def merge(app: Flask, *how: object) -> Said:
-    return idp(app, "legacy", "merge", "--apply", *how)
+    return idp(app, "legacy", "merge", "--apply", *how, *OPERATED)
 
 
 @pytest.mark.requirement("R92")

@@ -15,7 +15,7 @@ from idp.accounts.models import FormerPassword
 from idp.db import session, transaction
 from idp.legacy import reconciliation
 from idp.legacy.models import LegacyRow, LegacyRun
-from tests.command_line import Said, idp
+from tests.command_line import OPERATED, Said, idp
 from tests.legacy.dumps import KEY, OTHER_CODE, OTHER_KEY, registers, row, snapshot, take, write
 from tests.legacy.test_importer import old_hash, stored
 
@@ -48,7 +48,7 @@ def test_each_row_is_counted_as_one_thing(ready: Flask, tmp_path: Path) -> None:
 def test_older_rows_and_users_of_an_earlier_file_of_the_command_are_duplicates(ready: Flask, tmp_path: Path) -> None:
     first = write(tmp_path, row(), row(name="two"), name="a.csv")
     second = write(tmp_path, row(mobile="13800000009"), row(name="three"), row(name="two"), name="b.csv")
-    said = idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", first, second)
+    said = idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", *OPERATED, first, second)
     assert figures(said) == {"export: run 1": (2, 1, 1, 0, 0), "export: run 2": (3, 0, 1, 2, 0), "export: in all": (5, 1, 2, 2, 0)}
     assert figures(take(ready, first, as_of="2018-07-01")) == {"export: nothing new": (2, 0, 0, 2, 0)}
 
@@ -122,7 +122,7 @@ def test_any_split_order_and_repetition_gives_the_same(ready: Flask, tmp_path: P
     cut = data.draw(st.integers(0, len(users)))
     parts = [part for part in (shuffled[:cut], shuffled[cut:], shuffled[: data.draw(st.integers(0, 3))]) if part]
     files = [write(tmp_path, *part, name=f"{number}.csv") for number, part in enumerate(parts)]
-    said = figures(idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", *files))
+    said = figures(idp(ready, "legacy", "import", "--system", "export", "--as-of", "2018-07-30", *OPERATED, *files))
     assert _what_is_kept() == kept
     ((_name, alone),) = whole.items()
     found = list(said.values())[-1]

@@ -43,7 +43,7 @@ RECONCILED = [
 @pytest.fixture
 def merged(office: Flask) -> Flask:
     assert idp(office, "legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED).code == 0
-    assert idp(office, "legacy", "merge", "--apply", "--unprobed").code == 0
+    assert idp(office, "legacy", "merge", "--apply", "--unprobed", *OPERATED).code == 0
     return office
 
 
@@ -145,7 +145,7 @@ def test_everything_again_changes_nothing(merged: Flask) -> None:
     before = snapshot()
     again = idp(merged, "legacy", "import-all", DATA, "--as-of", "2018-07-30", *OPERATED)
     assert again.out.splitlines() == ["0 added · 0 changed · 381 unchanged · 0 rejected", *(f"{line} (nothing new)" for line in RECONCILED)]
-    assert idp(merged, "legacy", "merge", "--apply", "--unprobed").out == "0 made · 0 joined · 0 updated\n"
+    assert idp(merged, "legacy", "merge", "--apply", "--unprobed", *OPERATED).out == "0 made · 0 joined · 0 updated\n"
     assert snapshot() == before
 
 

@@ -60,7 +60,7 @@ def part(app: Flask, clock: FakeClock, old: Somebody, new: Somebody) -> None:
 
 def take_back(app: Flask, clock: FakeClock, somebody: Somebody) -> None:
     with app.app_context(), transaction():
-        HOOKS.account_taken_back(somebody.id, clock.now())
+        HOOKS.accounts_taken_back([somebody.id], clock.now())
 
 
 def waiting(app: Flask) -> list[tuple[str, str, dict[str, str]]]:

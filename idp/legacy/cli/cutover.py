@@ -17,7 +17,7 @@ from idp.audit.origin import current
 from idp.db import transaction
 from idp.enterprises.models import Enterprise
 from idp.errors import BadInput, shown
-from idp.legacy import cutover_orders, figures
+from idp.legacy import cutover_orders, figures, merge
 from idp.legacy import incident as incidents
 from idp.legacy.cli import PIPED_COLUMNS, group
 from idp.legacy.cutover_orders import Scope
@@ -101,9 +101,9 @@ def _go_or_no_go(systems: Sequence[str], scope: Scope, anyway: bool) -> None:
         click.echo(
             f"{verdict}: {each.system}: {each.rows} rows · {each.unmerged} wait for a merge · {each.without_account} without account", err=not each.go
         )
-    run = cutover_orders.unfinished_merge()
+    run = merge.unfinished()
     if run is not None:
-        click.echo(f"no-go: merge {run} is not finished", err=True)
+        click.echo(f"no-go: merge {run.id} is not finished", err=True)
     if (run is not None or not all(each.go for each in found)) and not anyway:
         raise BadInput("not ready; nothing was ordered. `idp legacy merge --apply` first, or --anyway")
 
@@ -169,11 +169,11 @@ def end() -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def status(as_json: bool) -> None:
     """The figures to watch: rows and accounts of each old system, whose people have come, log-ins at the legacy entry."""
-    rows, under_way, merge = figures.by_system(), incidents.open_one(), cutover_orders.unfinished_merge()
+    rows, under_way, run = figures.by_system(), incidents.open_one(), merge.unfinished()
     overall = {
         "accounts_without_password": figures.no_password(),
         "names_beyond_reach": len(figures.crowded_names()),
-        "unfinished_merge": merge,
+        "unfinished_merge": run.id if run else None,
         "incident": under_way.id if under_way else None,
     }
     if as_json:

@@ -95,7 +95,7 @@ def _name(lines: Iterator[str], most: int) -> int:
 
 def _merge(place: Scratch, file: Path | None, most: int) -> bool:
     probes = ("--probes", str(file.absolute())) if file else ()
-    ran = _step(place, "legacy", "merge", "--apply", *(probes or ("--unprobed",)))
+    ran = _step(place, "legacy", "merge", "--apply", *(probes or ("--unprobed",)), *WHO)
     clashes = _name((line for line in ran.errors() if line.startswith("WARNING: ")), most)
     if file:
         # as they fared once the accounts stand
