@@ -149,7 +149,7 @@ def contact_digest(secret: str, kind: str, value: str) -> str:
 def _password(account: PlannedAccount, own: Collection[int]) -> str:
     if account.account_id in own:
         return "new"
-    having = {user.system for user in account.rows if user.enabled and user.has_password}
+    having = {user.system for user in account.rows if user.enabled and user.former_password_id is not None}
     if having == {naming.CONTROL_NAMES}:
         return "control"
     return "none" if not having else "own" if len(having) == 1 else "any"

@@ -37,7 +37,7 @@ class OldUser:
     email: str | None
     enabled: bool
     last_login: date | None
-    has_password: bool
+    former_password_id: int | None
     account_id: int | None
 
 
@@ -181,7 +181,7 @@ def _notes(rows: list[OldUser], joining: list[OldUser], first: OldUser, account_
         ("unlike_email", _unlike([user.email for user in enabled]), ()),
         ("some_disabled", 0 < len(enabled) < len(rows), tuple(f"{user.system}:{user.username}" for user in rows if not user.enabled)),
         ("all_disabled", not enabled, ()),
-        ("no_password", bool(enabled) and not any(user.has_password for user in enabled), ()),
+        ("no_password", bool(enabled) and not any(user.former_password_id is not None for user in enabled), ()),
         ("enterprise_cancelled", not first.enterprise_active, (first.prefix,)),
         (first.key_fault or "", first.key_fault is not None, (first.key_serial,)),
     )

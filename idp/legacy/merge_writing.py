@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, delete, select, tuple_, update
+from sqlalchemy import delete, select, tuple_, update
 
 from idp import opaque_tokens
 from idp.accounts.models import Account, AccountKey, AccountName, FormerPassword, ImportedContact
@@ -89,29 +89,24 @@ def _contacts(numbered: Numbered) -> None:
 
 def _join(numbered: Numbered, batch: LegacyBatch) -> None:
     """The joining rows belong to their accounts; their old passwords open these, or die where the person has set one of their own (R12, D17)."""
-    rows = [{"id": user.id, "account_id": number, "batch_id": batch.id} for number, each in numbered for user in each.planned.joining]
-    if not rows:
+    joining = [(number, user) for number, each in numbered for user in each.planned.joining]
+    if not joining:
         return
-    session.execute(update(LegacyRow), rows)
-    for owner, theirs in _hashes(LegacyRow.batch_id == batch.id):
-        session.execute(update(FormerPassword).where(FormerPassword.id.in_(theirs)).values(account_id=owner), execution_options=_PLAIN)
+    session.execute(update(LegacyRow), [{"id": user.id, "account_id": number, "batch_id": batch.id} for number, user in joining])
+    hashes = [(user.former_password_id, number) for number, user in joining if user.former_password_id is not None]
+    hashes += _replaced(batch.id)
+    if hashes:
+        session.execute(update(FormerPassword), [{"id": former_id, "account_id": number} for former_id, number in hashes])
     finished = [number for number, each in numbered if each.standing is not None and each.standing.own_password]
     if finished:
         session.execute(delete(FormerPassword).where(FormerPassword.account_id.in_(finished)), execution_options=_PLAIN)
 
 
-def _hashes(mine: ColumnElement[bool]) -> Iterator[tuple[ScalarSelect[Any], Select[Any]]]:
-    """The account of an old password, and the old passwords of these rows: those they have, and those that a later dump had replaced (R62)."""
-    number = LegacyRow.former_password_id
-    yield (
-        select(LegacyRow.account_id).where(number == FormerPassword.id, mine).scalar_subquery(),
-        select(number).where(mine, number.is_not(None)),
-    )
-    replaced, together = LegacyRowChange.former_password_id, LegacyRowChange.row_id == LegacyRow.id
-    yield (
-        select(LegacyRow.account_id).join(LegacyRowChange, together).where(replaced == FormerPassword.id, mine).scalar_subquery(),
-        select(replaced).join(LegacyRow, together).where(mine, replaced.is_not(None)),
-    )
+def _replaced(batch_id: int) -> list[tuple[int, int]]:
+    """Old passwords that a later dump replaced before anything was merged, and their accounts: they open nothing, and die with the others (R62)."""
+    statement = select(LegacyRowChange.former_password_id, LegacyRow.account_id).join(LegacyRow, LegacyRow.id == LegacyRowChange.row_id)
+    found = session.execute(statement.where(LegacyRow.batch_id == batch_id, LegacyRowChange.former_password_id.is_not(None)))
+    return [(former_id, account_id) for former_id, account_id in found if former_id is not None and account_id is not None]
 
 
 def _journal(number: int, each: Found, batch_id: int) -> dict[str, Any]:

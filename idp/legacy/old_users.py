@@ -101,6 +101,6 @@ def _old_user(row: Row[*tuple[Any, ...]], firm: Enterprise, system: BusinessSyst
         email=row.email,
         enabled=row.enabled,
         last_login=row.last_login,
-        has_password=row.former_password_id is not None,
+        former_password_id=row.former_password_id,
         account_id=row.account_id,
     )

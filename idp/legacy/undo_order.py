@@ -44,14 +44,14 @@ def file(kind: str, number: int, reason: str, by: Filer, acts: Acts, now: dateti
     standing = select(func.count()).where(_these(kind, number), LegacyBatch.undone_at.is_(None))
     if not session.scalar(standing):
         return Refusal("undone_already")
-    run = number if kind == RUN else session.scalar(select(LegacyBatch.run_id).where(LegacyBatch.id == number))
-    counts = session.get_one(LegacyBatch, number).counts if kind == BATCH else session.get_one(LegacyRun, number).counts
-    details = {"what": kind, "number": number, "run": run, **{name: counts.get(name, 0) for name in ("made", "joined", "updated")}}
+    of = session.get_one(LegacyRun, number) if kind == RUN else session.get_one(LegacyBatch, number)
+    counts = of.counts
+    details = {"what": [kind, number], **{name: str(counts.get(name, 0)) for name in ("made", "joined", "updated")}}
     return second_person.file(KIND, f"{kind} {number}", details, reason, by, acts, now)
 
 
 def confirmed(details: Mapping[str, Any], now: datetime) -> Refusal | None:
     """What ACTS in app.py runs: from now on `idp legacy merge --undo` does it."""
-    mine = (_these(details["what"], details["number"]), LegacyBatch.undone_at.is_(None))
+    mine = (_these(*details["what"]), LegacyBatch.undone_at.is_(None))
     numbers = session.scalars(update(LegacyBatch).where(*mine).values(undo_ordered_at=now).returning(LegacyBatch.id)).all()
     return None if numbers else Refusal("undone_already")

@@ -31,7 +31,7 @@ def user(id_: int, system: str = "export", username: str = "beijing", **changes:
         email=None,
         enabled=True,
         last_login=date(2018, 1, 1),
-        has_password=True,
+        former_password_id=id_,
         account_id=None,
     )
     return replace(plain, **changes)  # type: ignore[arg-type]  # fields by name
@@ -134,7 +134,7 @@ def test_a_group_that_has_an_account_joins_it() -> None:
 
 
 def test_what_an_operator_should_know_is_noted() -> None:
-    dead: dict[str, Any] = {"key_fault": "key_revoked", "enterprise_active": False, "has_password": False}
+    dead: dict[str, Any] = {"key_fault": "key_revoked", "enterprise_active": False, "former_password_id": None}
     odd = only(user(1, **dead), user(2, "dual_use", "control", **dead))
     assert codes(odd) == ["merged", "dual_use_linked", "no_password", "enterprise_cancelled", "key_revoked"]
     plan = merge_plan.plan(
