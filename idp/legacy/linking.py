@@ -36,12 +36,6 @@ class Pair:
     other: Account
 
 
-def has_link(account_id: int) -> bool:
-    """Whether another account is linked to this one, or it to another: taking its merge back would tear them apart."""
-    mine = or_(AccountLink.account_id == account_id, AccountLink.linked_id == account_id)
-    return bool(session.scalar(select(exists().where(mine, AccountLink.undone_at.is_(None)))))
-
-
 def links(account_id: int) -> Sequence[AccountLink]:
     """The accounts that are part of this one, the newest first."""
     mine = (AccountLink.account_id == account_id, AccountLink.undone_at.is_(None))
@@ -49,14 +43,14 @@ def links(account_id: int) -> Sequence[AccountLink]:
 
 
 def hold(mine_id: int, other_id: int) -> Pair | None:
-    """Old users first, then the accounts by number: as the merge does, and so that of two links at once one waits for the other.
+    """The accounts by number, then their old users: as the merge does, and so that of two links at once one waits for the other.
 
     None if one of them is no more.
     """
     both = (mine_id, other_id)
-    session.execute(select(LegacyRow.id).where(LegacyRow.account_id.in_(both)).order_by(LegacyRow.id).with_for_update())
     rows = select(Account).where(Account.id.in_(both)).order_by(Account.id).with_for_update()
     found = {row.id: row for row in session.scalars(rows.execution_options(populate_existing=True))}
+    session.execute(select(LegacyRow.id).where(LegacyRow.account_id.in_(both)).order_by(LegacyRow.id).with_for_update())
     return Pair(found[mine_id], found[other_id]) if len(found) == len(both) else None
 
 
