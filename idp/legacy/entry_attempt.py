@@ -23,11 +23,14 @@ from idp.entitlements import rules as entitlements
 from idp.errors import Refusal
 from idp.legacy import entry
 from idp.legacy.models import LegacyRow
-from idp.limits import take
+from idp.limits import Rule, peek, take
+from idp.opaque_tokens import keyed_digest
 from idp.settings import Settings
 from idp.signin import attempt
 
 PAGE, PROGRAM = "page", "program"
+# one form opens the entry once in a minute; what comes again is the same click
+SUBMIT = Rule("legacy.submit", 1, 60)
 AMBIGUOUS, NO_RIGHT = "ambiguous", "no_right"
 
 
@@ -51,13 +54,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class Door:
-    """Which system's legacy entry is tried, by page or by program (`by`), from where, and under which numbers; `secret` is the master secret."""
+    """Which system's legacy entry is tried, by page or by program (`by`), from where, and under which numbers; `secret` is the master secret.
+
+    `form`: what tells one shown form from all others, "" where there is none.
+    """
 
     system: str
     by: str
     caller: Caller
     settings: Settings
     secret: str
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,7 +228,7 @@ class _Held:
 def _hold(user: OldUser) -> _Held | None:
     """None: somebody else holds the row just now.
 
-    The account first, as a change of its password does. Merges hold rows first, so what they hold is not waited for.
+    The account first, as a change of its password does. An import holds rows for minutes, so what it holds is not waited for.
     """
     account = session.get(Account, user.candidate.account_id, populate_existing=True, with_for_update=True)
     mine = select(LegacyRow).where(LegacyRow.id == user.row_id).with_for_update(skip_locked=True)
@@ -253,18 +260,30 @@ def _open(door: Door, standing: Sequence[_Held], now: datetime) -> Passed | Clos
     account = held.account
     if account.closed is not None:
         return _closed(door, held, account.closed, now)
-    if state.closed is not None:
+    submitted = _form(door, held.row)
+    # R84: the second half of a double submit costs no second log-in; the account is held, so the first half is over
+    again = submitted != "" and not peek(SUBMIT, submitted, now).allowed
+    if state.closed is not None and not again:
         return _closed(door, held, state.closed, now)
     today = entry.today(now)
     # R66, D15: what a dead key, or a block, has closed is closed here too; nobody loses a log-in to it
     if door.system not in entitlements.open_systems(account.id, today, door.system):
         why = entitlements.why_closed(account.id, [door.system], today, door.system)
         return _closed(door, held, NO_RIGHT, now, why[0])
+    if again:
+        return Passed(account.id, account.epoch, state.remaining)
     remaining = entry.charge(held.row.id, terms.logins) if state.remaining is not None else None
     if state.remaining is not None and remaining is None:
         return _closed(door, held, entry.USED_UP, now)
+    if submitted:
+        take(SUBMIT, submitted, now)
     audit.passed(now, account_id=account.id, row=held.row.id, system=door.system, remaining=remaining, by=door.by)
     return Passed(account.id, account.epoch, remaining)
+
+
+def _form(door: Door, row: LegacyRow) -> str:
+    """What a submit of this form for this old user is remembered by; "" where a program asks."""
+    return keyed_digest(door.secret, "legacy-submit", f"{door.form}:{row.id}") if door.form else ""
 
 
 def _closed(door: Door, held: _Held, reason: str, now: datetime, right: str = "") -> Closed:

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -173,7 +174,7 @@ def test_a_last_day_of_ones_own_comes_before_the_systems(entry: Flask, tmp_path:
 
 def answer(person: Person) -> tuple[int, str]:
     """What a stranger sees, without what is new in each answer."""
-    text = re.sub(r'(csrf_token" value|captcha_id" value|/captcha/)[^>]*', "", person.text)
+    text = re.sub(r'(csrf_token" value|captcha_id" value|form_id" value|/captcha/)[^>]*', "", person.text)
     return person.page.status_code, re.sub(r'name="(username|enterprise_code)" value="[^"]*"', "", text)
 
 
@@ -438,6 +439,29 @@ def test_a_double_submit_is_counted_once_and_a_reload_not_at_all(entry: Flask, c
     assert old_user().entry_logins == 1
     clock.advance(minutes=2)
     assert person.client.post(action, data=fields).status_code == 422
+
+
+@pytest.mark.store
+@pytest.mark.requirement("R84")
+def test_a_double_submit_without_captcha_costs_one_log_in_and_opens_twice_even_the_last_time(
+    entry: Flask, clock: FakeClock, settings: Settings
+) -> None:
+    entry.extensions["idp"] = replace(entry.extensions["idp"], settings=settings.model_copy(update={"captcha": "after_failures"}))
+    set_used(9)
+    person, twin = Person(entry), Person(entry)
+    person.open("/legacy/export")
+    action, fields = person.prepare(username=NAME, password=OLD)
+    for cookie in (person.client._cookies or {}).values():
+        twin.client.set_cookie(cookie.key, cookie.value, domain="127.0.0.1")
+    answers = [each.client.post(action, data=fields) for each in (person, twin)]
+    assert [answer.location for answer in answers] == ["/legacy/export/entered"] * 2
+    assert old_user().entry_logins == 10
+    for each in (person, twin):
+        assert "登录 0 次" in each.open("/legacy/export/entered").text
+    # another form, and the same one later, are other log-ins
+    assert closed(log_in(entry))
+    clock.advance(minutes=2)
+    assert person.client.post(action, data=fields).status_code == 403
 
 
 def test_whatever_session_stood_in_the_browser_is_over(entry: Flask) -> None:

@@ -36,7 +36,7 @@ def known(code: str) -> BusinessSystem:
 
 def _door(system: str) -> Door:
     runtime = web.runtime()
-    return Door(system, entry_attempt.PAGE, hub.caller(), runtime.settings, runtime.secret)
+    return Door(system, entry_attempt.PAGE, hub.caller(), runtime.settings, runtime.secret, request.form.get("form_id", ""))
 
 
 def _place(system: str) -> str:
@@ -50,7 +50,7 @@ def _page(system: BusinessSystem, typed: Typed, errors: list[Refusal], status: i
         with transaction():
             browser.claim_room()
             asked = captcha.new(_place(system.code), runtime.secret, now, runtime.settings.captcha_seconds)
-    form = {"username": typed.name, "enterprise_code": typed.code}
+    form = {"username": typed.name, "enterprise_code": typed.code, "form_id": opaque_tokens.make()}
     by_code = not naming.unique_in_system(system.code)
     return render_template("legacy/entry.html", system=system, form=form, by_code=by_code, captcha_id=asked, errors=errors), status
 
