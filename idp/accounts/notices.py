@@ -24,11 +24,11 @@ def tell(adapters: Adapters, telephone: str) -> Callable[[dict[str, Any]], None]
     """The handler: look the contact up again and write to it; OSError = try again."""
 
     def handle(payload: dict[str, Any]) -> None:
-        account = session.get_one(Account, payload["account_id"])
-        way = next((way for way in channels.proven(account) if way.channel == payload["channel"]), None)
-        name = account.canonical_name
+        account = session.get(Account, payload["account_id"])
+        way = next((way for way in channels.proven(account) if way.channel == payload["channel"]), None) if account is not None else None
+        name = account.canonical_name if account is not None else ""
         session.rollback()
-        if way is None:  # it has changed meanwhile
+        if way is None:  # it has changed meanwhile, or the account is no more
             return
         text = words.text(payload["message"], name=name, phone=telephone, **payload["values"])
         if way.channel == "mobile":

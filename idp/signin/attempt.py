@@ -151,8 +151,8 @@ def needs_hash(proofs: Sequence[Proof], typed: str, settings: Settings) -> bool:
 
 def _unchanged(proofs: Sequence[Proof]) -> list[tuple[Account, Proof]]:
     """The accounts, held, whose passwords still are what the proofs rest on: one may have died while the hash was computed (R12)."""
-    owned = [(session.get_one(Account, proof.account_id, populate_existing=True, with_for_update=True), proof) for proof in proofs]
-    return [(account, proof) for account, proof in owned if account.epoch == proof.epoch]
+    owned = [(session.get(Account, proof.account_id, populate_existing=True, with_for_update=True), proof) for proof in proofs]
+    return [(account, proof) for account, proof in owned if account is not None and account.epoch == proof.epoch]
 
 
 def passed(row: SignInTransaction, admitted: Admitted, caller: lockout.Caller, right: Right, settings: Settings, now: datetime) -> Refusal | None:

@@ -46,7 +46,7 @@ def missed(row: SignInTransaction, account: Account, now: datetime) -> bool:
 
 def ways(row: SignInTransaction) -> list[Way]:
     """Where the code may go."""
-    account = session.get_one(Account, row.account_id)
+    account = flow.account_of(row)
     return channels.proven(account) if row.facts.get("code_due") == "proven" else channels.ways(account)
 
 

@@ -183,8 +183,17 @@ def account_as_proven(row: SignInTransaction, *, hold: bool = True) -> Account |
 
     Held always in this order: transaction, account, the office's key. `hold=False` is for pages.
     """
-    account = session.get_one(Account, row.account_id, populate_existing=True, with_for_update=hold)
-    return account if account.closed is None and account.epoch == row.facts["epoch"] else None
+    account = session.get(Account, row.account_id, populate_existing=True, with_for_update=hold)
+    # a merge that was taken back takes its accounts with it
+    return account if account is not None and account.closed is None and account.epoch == row.facts["epoch"] else None
+
+
+def account_of(row: SignInTransaction) -> Account:
+    """The account of a transaction past the password, for a page. Raises Stale if it is no more."""
+    account = session.get(Account, row.account_id) if row.account_id is not None else None
+    if account is None:
+        raise Stale
+    return account
 
 
 def hold_account(row: SignInTransaction, needed: Callable[[SignInTransaction, datetime], bool], now: datetime) -> Account | None:

@@ -32,9 +32,9 @@ def tell_old_passwords_died(adapters: Adapters, telephone: str, secret: str) -> 
     """The handler: look the contact up again and write to it; OSError = try again."""
 
     def handle(payload: dict[str, Any]) -> None:
-        account = session.get_one(Account, payload["account_id"])
-        contact = next((c for c in former_contacts(account.id, disabled_too=True) if c.key(secret) == payload["contact"]), None)
-        if contact is None:  # the merge was undone meanwhile: nobody to tell
+        account = session.get(Account, payload["account_id"])
+        contact = next((c for c in former_contacts(payload["account_id"], disabled_too=True) if c.key(secret) == payload["contact"]), None)
+        if account is None or contact is None:  # the merge was taken back meanwhile: nobody to tell
             return
         systems = session.scalars(select(BusinessSystem.name).where(BusinessSystem.code.in_(contact.systems)).order_by(BusinessSystem.position)).all()
         name, value, kind = account.canonical_name, contact.value, contact.kind

@@ -7,10 +7,9 @@ from flask import render_template, request
 
 from idp import web
 from idp.accounts import credentials
-from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal
-from idp.signin import attempt, change
+from idp.signin import attempt, change, flow
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
 from idp.signin.views.password import hasher
@@ -26,7 +25,7 @@ def _needs_old(row: SignInTransaction) -> bool:
 
 
 def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
-    settings, account = web.runtime().settings, session.get_one(Account, row.account_id)
+    settings, account = web.runtime().settings, flow.account_of(row)
     rules = {"min": settings.password_min_characters, "max": settings.password_max_characters}
     page = render_template(
         "signin/change.html",
@@ -54,7 +53,7 @@ def show(row: SignInTransaction) -> tuple[str, int]:
 @hub.step_page("change")
 def submit(row: SignInTransaction) -> Any:
     """Judge (hashes, outside any transaction), then one commit: new password, old hashes gone, other sessions over."""
-    runtime, account = web.runtime(), session.get_one(Account, row.account_id)
+    runtime, account = web.runtime(), flow.account_of(row)
     new, confirm = request.form.get("new_password", ""), request.form.get("confirm_password", "")
     who = change.subject(account, runtime.settings)
     session.rollback()

@@ -12,7 +12,7 @@ from idp.accounts.imported_contacts import FormerContact, former_contacts
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.errors import Refusal
-from idp.signin import contacts_step
+from idp.signin import contacts_step, flow
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub, system_names
 
@@ -44,7 +44,7 @@ def _offered(account_id: int) -> list[FormerContact]:
 
 
 def _page(row: SignInTransaction, form: dict[str, str], errors: list[Refusal], status: int = 200) -> tuple[str, int]:
-    settings, account = web.runtime().settings, session.get_one(Account, row.account_id)
+    settings, account = web.runtime().settings, flow.account_of(row)
     days = settings.contact_proof_days
     page = render_template(
         "signin/contacts.html",
@@ -74,7 +74,7 @@ def _value(form: dict[str, str], kind: str, former: list[FormerContact]) -> str:
 @hub.step_page("contacts")
 def show(row: SignInTransaction) -> tuple[str, int]:
     """The form; the contacts of the old systems stand masked as choices (R63)."""
-    known = _known(session.get_one(Account, row.account_id).id)
+    known = _known(flow.account_of(row).id)
     first = {kind: next((k.key for k in known if k.kind == kind), "") for kind in MASKS}
     return _page(row, {"mobile": "", "email": "", "mobile_choice": first["mobile"], "email_choice": first["email"]}, [])
 
@@ -89,7 +89,7 @@ def submit(row: SignInTransaction) -> Any:
         with transaction():
             done = contacts_step.put_off(row, web.now(), deferral)
         return hub.lead_on(row) if done else _page(row, form, [Refusal("contacts_missing", "mobile")], 422)
-    former = _offered(session.get_one(Account, row.account_id).id)
+    former = _offered(flow.account_of(row).id)
     found = rules.read(_value(form, "mobile", former), _value(form, "email", former))
     if isinstance(found, list):
         return _page(row, form, found, 422)

@@ -10,11 +10,10 @@ from flask import render_template, request
 from idp import i18n, web
 from idp.accounts import channels
 from idp.accounts.channels import Way
-from idp.accounts.models import Account
-from idp.db import session, transaction
+from idp.db import transaction
 from idp.errors import Refusal
 from idp.one_time_codes import codes
-from idp.signin import contacts_step, proof_step, steps
+from idp.signin import contacts_step, flow, proof_step, steps
 from idp.signin.models import SignInTransaction
 from idp.signin.proof_step import Sending
 from idp.signin.views import bp, hub
@@ -47,7 +46,7 @@ def _deferral() -> timedelta:
 
 
 def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:
-    account, now = session.get_one(Account, row.account_id), web.now()
+    account, now = flow.account_of(row), web.now()
     page = render_template(
         "signin/proof.html",
         transaction=row,
