@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from idp import opaque_tokens
 from idp.access import access as access
 from idp.adapters import BEIJING, Adapters
-from idp.errors import RequestBroken
+from idp.errors import Refusal, RequestBroken
 from idp.proxy import TrustedProxy, network_of
 from idp.settings import Settings
 
@@ -37,6 +37,8 @@ class Hooks:
     the sign-in · `officer_roles` reads which roles a person holds · `proven_twice` whether the session rests on more than a password ·
     `step_up(principal, path)` opens the proof of another factor that comes back to `path` · `acts` is what a second
     person confirms, by kind · `officer_nav` are the officers' pages ·
+    `key_for_link(row, account_id, serial)`: a live e-key of that account was proven in a transaction that links; what the person is told against it,
+    None = go on ·
     `own_client(scope)` reads which client calls in its own name with an access token of that scope, else gives the answer that turns it away.
     `accounts_joined(old account_id, new account_id, now)`: the old account is from now on the new one · `accounts_parted`, the same arguments: it
     is one of its own again · `accounts_taken_back(account_ids, now)`: they are no more. All three run in the commit that does it, while both accounts
@@ -53,6 +55,7 @@ class Hooks:
     step_up: Callable[["Principal", str], str]
     acts: Mapping[str, Any]
     officer_nav: tuple[Any, ...]
+    key_for_link: Callable[[Any, int, str], Refusal | None]
     own_client: Callable[[str], "str | Response"]
     accounts_joined: Callable[[int, int, datetime], None]
     accounts_parted: Callable[[int, int, datetime], None]

@@ -100,7 +100,7 @@ def right_proven(now: datetime, *, account_id: int, system: str, how: str) -> No
 
 
 def link_refused(now: datetime, *, account_id: int, reason: str) -> None:
-    """Somebody signed in could not link another account (R87); `reason`: password, locked, or why the other one cannot be linked."""
+    """Somebody signed in could not link another account (R87); `reason`: password, ekey, locked, or why the other one cannot be linked."""
     write("account.link.refused", now, account_id=account_id, detail={"reason": reason})
 
 

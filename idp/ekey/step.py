@@ -68,12 +68,22 @@ def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, tod
     proof = proof or Proof(now, pin=True)
     if isinstance(found, Refused):
         return refused(row, found, now)
+    if steps.linking(row):
+        return _for_link(row, found, now, today)
     if row.account_id is None:
         _tell(row, found, now)
     # the key did not tell: the person does, and then shows it once more
     if row.account_id is None:
         return None
     return _bound(row, found, binding.bind_first_use(found, row.account_id, now, today), proof, now)
+
+
+def _for_link(row: SignInTransaction, found: Identity, now: datetime, today: date) -> Refusal | None:
+    """R87: whose live key it is, for whoever links that account. Nothing is bound here, and the key is no factor of the one who shows it."""
+    bound = binding.find(found, today)
+    if isinstance(bound, Refused):
+        return refused(row, bound, now)
+    return web.runtime().hooks.key_for_link(row, bound.account_id, bound.serial)
 
 
 def _tell(row: SignInTransaction, found: Identity, now: datetime) -> None:

@@ -1,10 +1,10 @@
-"""Proving the other account before it is linked (R87): its password, judged as at a sign-in, then a code that only its person has.
+"""Proving the other account before it is linked (R87): its password, judged as at a sign-in, or its e-key; then a code that only its person has.
 
 Who has an authenticator app on the other account proves that, as at its sign-in; everybody else a contact that was proven there. Functions that
 write run inside a transaction; nothing but `idp.accounts.credentials.prove`, between `admit` and `settle`, computes a hash.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -12,20 +12,26 @@ from idp import limits
 from idp.accounts import channels, credentials, directory, lockout, totp
 from idp.accounts.channels import Way
 from idp.accounts.credentials import Candidate, Proof
-from idp.accounts.models import Account, AccountLink
+from idp.accounts.models import Account, AccountKey, AccountLink
+from idp.adapters import BEIJING
 from idp.audit import catalogue as audit
 from idp.captcha import rules as captcha
 from idp.db import session
 from idp.errors import Refusal
+from idp.key_register.live_keys import dead
+from idp.key_register.models import EKey
 from idp.legacy import linking
 from idp.one_time_codes import codes, refusals
 from idp.sessions.models import Session
 from idp.settings import Settings
-from idp.signin import attempt
+from idp.signin import attempt, flow
+from idp.signin.models import SignInTransaction
 from idp.web import Hooks
 
 PURPOSE = "link"
 LIFE = timedelta(minutes=10)
+# each costs signatures to judge
+KEY_ROADS = limits.Rule("link.key.hour", 10, 3600)
 TRIES = limits.Rule("link.failures.hour", attempt.CAPTCHA_FROM_FAILURE - 1, 3600)
 
 
@@ -58,12 +64,13 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Proven:
-    """The password of the other account was right in this session; it counts for LIFE, while the account is as it was."""
+    """The password of the other account was right in this session, or its live e-key `serial` was shown; it counts for LIFE, while that is so."""
 
     session_id: int
     account_id: int
     epoch: int
     at: str
+    serial: str = ""
 
 
 def place(asker: Asker) -> str:
@@ -137,6 +144,45 @@ def _unchanged(asker: Asker, proofs: list[Proof]) -> Account | None:
     return None
 
 
+# --- the other account's e-key --------------------------------------------------------------------------------------------------------------
+
+
+def begin_by_key(asker: Asker, browser: str, return_to: str, over: SignInTransaction | None, now: datetime) -> str | Refusal:
+    """Open the transaction in which this browser shows the other account's key (`flow.begin` of a sign-in); its id."""
+    if not limits.take(KEY_ROADS, f"account:{asker.account_id}", now).allowed:
+        return Refusal("too_many")
+    asked = {"link": str(asker.session_id), "ekey": "must"}
+    return flow.begin(browser, flow.Caller(return_to=return_to), now, int(LIFE.total_seconds()), over, asked)
+
+
+def key_shown(asker: Asker, row: SignInTransaction, account_id: int, serial: str, secret: str, now: datetime) -> Refusal | None:
+    """A live key of that account was proven in a transaction of this session, which is held: note it, and send a code; or why not."""
+    pair = linking.hold(asker.account_id, account_id)
+    # one answer for one's own key and for keys of others, as for passwords
+    if pair is None or row.facts["link"] != str(asker.session_id) or linking.stranger(pair.mine, pair.other):
+        audit.link_refused(now, account_id=asker.account_id, reason="ekey")
+        return Refusal("link_key")
+    told = linking.fault(pair.other, now)
+    if told is not None:
+        audit.link_refused(now, account_id=asker.account_id, reason=told.code)
+        return Refusal(told.code)
+    proven = Proven(asker.session_id, account_id, pair.other.epoch, now.isoformat(), serial)
+    flow.record(row, key_of_other=asdict(proven))
+    if not by_app(pair.other):
+        send(proven, "", secret, now)
+    return None
+
+
+def _key_counts(proven: Proven, now: datetime) -> bool:
+    """Whether the key that was shown, if it was one, still is a live one of the other account; held until the commit."""
+    if not proven.serial:
+        return True
+    key = session.get(EKey, proven.serial, populate_existing=True, with_for_update=True)
+    owner = session.get(AccountKey, proven.serial, populate_existing=True)
+    mine = owner is not None and owner.account_id == proven.account_id
+    return mine and key is not None and dead(key, now.astimezone(BEIJING).date()) is None
+
+
 # --- the code -------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -169,10 +215,10 @@ def send(proven: Proven, channel: str, secret: str, now: datetime) -> Refusal | 
 def complete(asker: Asker, proven: Proven, channel: str, typed: str, hooks: Hooks, secret: str, now: datetime) -> AccountLink | Refusal:
     """Judge the code and link. Everything is judged on held rows: `link_over` = it has to be begun again."""
     pair = linking.hold(asker.account_id, proven.account_id)
-    if pair is None or not _stands(asker, proven, pair, now):
+    if pair is None or not _stands(asker, proven, pair, now) or not _key_counts(proven, now):
         return Refusal("link_over", "username")
     told = linking.fault(pair.other, now) or _judge(pair.other, proven, channel, typed, secret, now)
-    return told if told is not None else linking.link(pair, "password", hooks, now)
+    return told if told is not None else linking.link(pair, "ekey" if proven.serial else "password", hooks, now)
 
 
 def _stands(asker: Asker, proven: Proven, pair: linking.Pair, now: datetime) -> bool:

@@ -71,7 +71,7 @@ def fault(other: Account, now: datetime) -> Refusal | None:
     return Refusal("link_has_links", "username") if session.scalar(select(exists().where(*open_links))) else None
 
 
-def link(pair: Pair, how: Literal["password"], hooks: Hooks, now: datetime) -> AccountLink:
+def link(pair: Pair, how: Literal["password", "ekey"], hooks: Hooks, now: datetime) -> AccountLink:
     """Make the other account part of this one, in one commit; both are held and were judged."""
     mine, other = pair.mine, pair.other
     name = other.canonical_name

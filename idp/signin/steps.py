@@ -6,13 +6,13 @@ from idp.signin.models import SignInTransaction
 
 
 def password_needed(row: SignInTransaction, _now: datetime) -> bool:
-    """Until a password was right in this transaction."""
-    return "password_at" not in row.facts
+    """Until a password was right in this transaction; never where it links an account, which its person has signed in for."""
+    return "password_at" not in row.facts and not linking(row)
 
 
 def choose_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When the password fitted several accounts of that name (D9), unless an e-key is to be shown that may tell."""
-    return row.account_id is None and not key_may_tell(row)
+    return row.account_id is None and not key_may_tell(row) and not linking(row)
 
 
 def key_may_tell(row: SignInTransaction) -> bool:
@@ -44,6 +44,8 @@ def ekey_demanded(row: SignInTransaction) -> bool:
 
 def ekey_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When the e-key is demanded or the person wants to use it, until it was right or, where it is not demanded, skipped."""
+    if linking(row):
+        return "key_of_other" not in row.facts
     # a key that cannot be told by its certificate alone waits for TOTP
     if "ekey_at" in row.facts or (row.facts.get("ekey_found") and "totp_at" not in row.facts):
         return False
@@ -68,3 +70,13 @@ def code_needed(row: SignInTransaction, _now: datetime) -> bool:
 def report_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When the transaction is there to report a key: to the end, so that no session ever comes of it (R68)."""
     return bool(row.facts.get("report"))
+
+
+def linking(row: SignInTransaction) -> bool:
+    """Whether the transaction is there for another account's e-key, which is to be linked by it (R87): no factor of anybody's sign-in."""
+    return bool(row.facts.get("link"))
+
+
+def link_needed(row: SignInTransaction, _now: datetime) -> bool:
+    """When the transaction is there to link: to the end, so that no session ever comes of it (R87)."""
+    return linking(row)

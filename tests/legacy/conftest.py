@@ -5,6 +5,9 @@ from flask import Flask
 
 from idp.db import session, transaction
 from idp.entitlements import systems
+from tests.legacy.linkable import mine as mine
+from tests.legacy.linkable import other as other
+from tests.legacy.linkable import world as world
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ OWN_WORDS = {"policy_uri": "https://rp.example/policy", "tos_uri": "https://rp.e
 LOGO = "/static/icons/export.svg"
 TRANSACTION = Thing(id="t" * 43, return_to="/hall", client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
 PLAIN = Thing(id="t" * 43, return_to="/hall", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
+LINKER = Thing(id="t" * 43, return_to="/account/link", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
 CHOICES = [
     Thing(value=1, last4="57C9", enterprise=LONG, systems="出口许可证、进口许可证"),
     Thing(value=2, last4="", enterprise=LONG, systems="机电产品进口单证"),
@@ -128,6 +129,7 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "finished": ("signin/finished", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "ekey": ("ekey/step", {"transaction": TRANSACTION, "may_skip": True, "errors": []}),
     "ekey-demanded": ("ekey/step", {"transaction": PLAIN, "may_skip": False, "errors": [Refusal("ekey_pin_wrong", args={"tries": 2})]}),
+    "ekey-link": ("ekey/step", {"transaction": LINKER, "may_skip": False, "linking": True, "errors": [Refusal("ekey_lost")]}),
     "ekey-other-user": (
         "ekey/step",
         {"transaction": PLAIN, "may_skip": True, "owner": people.NAME, "errors": [Refusal("ekey_bound_to_other", args={"name": people.NAME})]},

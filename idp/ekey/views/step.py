@@ -13,7 +13,7 @@ from idp.ekey.revocation_cache import Stored
 from idp.ekey.verification import Rules
 from idp.ekey.views import bp
 from idp.errors import Refusal
-from idp.signin import browser
+from idp.signin import browser, steps
 from idp.signin.models import SignInTransaction
 from idp.signin.views import hub
 
@@ -31,7 +31,8 @@ def page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tu
     web.open_to_agent()
     if web.runtime().settings.ekey_mtls_base_url:
         web.allow_form_action(web.runtime().settings.ekey_mtls_base_url)
-    return render_template("ekey/step.html", transaction=row, errors=errors, may_skip=step.may_skip(row), owner=row.facts.get("ekey_owner")), status
+    shown = {"may_skip": step.may_skip(row), "owner": row.facts.get("ekey_owner"), "linking": steps.linking(row)}
+    return render_template("ekey/step.html", transaction=row, errors=errors, **shown), status
 
 
 def _told() -> list[Refusal]:
@@ -104,7 +105,8 @@ def _to_owner(row: SignInTransaction) -> Any:
 def _to_certificate(row: SignInTransaction) -> Any:
     """To the host that asks browsers for certificates, where none of our cookies is seen."""
     settings = web.runtime().settings
-    if not settings.ekey_mtls_base_url:
+    # R87: the key with its PIN, for no password comes with it
+    if not settings.ekey_mtls_base_url or steps.linking(row):
         return page(row, [Refusal("ekey_other")], 422)
     with transaction():
         asked = certificate_road.begin(row, web.now(), settings.ekey_challenge_seconds)

@@ -17,6 +17,8 @@ from idp.errors import Refusal
 from idp.legacy import link_proof, linking
 from idp.legacy.link_proof import Asker, Proven, Typed
 from idp.one_time_codes import codes
+from idp.signin import browser
+from idp.signin.models import SignInTransaction
 from idp.signin.views import hub, lately
 from idp.signin.views.password import hasher
 
@@ -98,6 +100,38 @@ def submit() -> Any:
     if isinstance(proven, Refusal):
         return _page(typed.name, [proven], 422)
     session[KEY] = asdict(proven)
+    return redirect(url_for("linking.code"), 303)
+
+
+# --- the other account's e-key --------------------------------------------------------------------------------------------------------------
+
+
+@pages.post("/account/link/key")
+@web.access.person
+def begin_by_key() -> Any:
+    """【使用另一账号的电子钥匙】: to the page of the key, in a transaction from which nobody is signed in."""
+    again, here = lately.ask(url_for("linking.show")), url_for("linking.show")
+    if again is not None or not web.runtime().settings.ekey_on:
+        return again or redirect(here, 303)
+    with transaction():
+        over = browser.claim_room(sign_in=True)
+        begun = link_proof.begin_by_key(_asker(), browser.secret(), here, over, web.now())
+    return _page("", [begun], 429) if isinstance(begun, Refusal) else redirect(url_for("signin.continue_", transaction_id=begun), 303)
+
+
+def key_shown(row: SignInTransaction, account_id: int, serial: str) -> Refusal | None:
+    """`Hooks.key_for_link`. Inside the transaction that has spent the challenge."""
+    if web.principal() is None:
+        return Refusal("link_over")
+    return link_proof.key_shown(_asker(), row, account_id, serial, web.runtime().secret, web.now())
+
+
+@pages.get("/signin/<transaction_id>/link")
+@web.access.person
+@hub.step_page("link")
+def shown_key(row: SignInTransaction) -> Any:
+    """What was shown there counts here as the password does: for the code. Any number of times the same."""
+    session[KEY] = row.facts["key_of_other"]
     return redirect(url_for("linking.code"), 303)
 
 
