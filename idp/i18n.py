@@ -59,6 +59,12 @@ def _remember(response: Response) -> Response:
     return response
 
 
+def _words() -> dict[str, str]:
+    """For templates: the tag of the language, and what stands between two sentences (nothing in Chinese)."""
+    lang = TAGS[str(get_locale() or DEFAULT)]
+    return {"lang": lang, "gap": " " if lang == "en" else ""}
+
+
 def init_app(app: Flask, https: bool) -> None:
     """Wire Flask-Babel; templates get `lang` (BCP 47)."""
     app.config["BABEL_DEFAULT_LOCALE"] = DEFAULT
@@ -69,4 +75,4 @@ def init_app(app: Flask, https: bool) -> None:
         g.https = https
 
     app.after_request(_remember)
-    app.context_processor(lambda: {"lang": TAGS[str(get_locale() or DEFAULT)]})
+    app.context_processor(_words)

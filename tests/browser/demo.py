@@ -115,10 +115,10 @@ class Demo:
             row = database.execute("SELECT sealed_answer FROM captcha_challenges WHERE id = ?", (challenge_id,)).fetchone()
         return opaque_tokens.unseal((self.state / "platform" / "secret.key").read_text().strip(), PURPOSE, row[0])
 
-    def read_code(self, recipient: str) -> str:
-        """The newest code that the worker printed instead of sending; it comes within seconds."""
+    def read_code(self, recipient: str, number: int = 1) -> str:
+        """The newest code that the worker printed instead of sending, once so many have come; it comes within seconds."""
         end = time.monotonic() + 20
-        while not (said := re.findall(rf"to {re.escape(recipient)}:.*?(?<!\d)(\d{{6}})(?!\d)", self.said())):
+        while len(said := re.findall(rf"to {re.escape(recipient)}:.*?(?<!\d)(\d{{6}})(?!\d)", self.said())) < number:
             assert time.monotonic() < end, "no code was printed"
             time.sleep(0.1)
         return str(said[-1])

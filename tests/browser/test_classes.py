@@ -53,6 +53,9 @@ class StockUser(Visitor):
         self.page.fill("[name=confirm_password]", NEW_PASSWORD)
         self.go_on()
 
+    def go_on_by_link(self) -> None:
+        self.page.click("a#continue")
+
     def later(self) -> None:
         self.at("/contacts$")
         self.page.click("button[value=later]")
@@ -176,6 +179,17 @@ def test_a_merged_dual_use_user_finds_that_right_waiting_for_a_proof(user: Stock
     expect(page.locator("main")).to_contain_text("须核验身份一次后方可办理")
     user.picture("3-dual-use")
     user.enters("export")
+    user.open_module("dual_use")
+    user.go_on_by_link()
+    user.at("/hall/licences/dual_use/proof$")
+    user.picture("4-proof")
+    page.get_by_label("138****5411").check()
+    page.get_by_role("button", name="发送").click()
+    page.fill("[name=code]", user.demo.read_code("+8613800005411"))
+    user.picture("5-code")
+    page.get_by_role("button", name="开通").click()
+    user.enters("dual_use")
+    user.picture("6-open")
 
 
 @with_script

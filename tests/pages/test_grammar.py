@@ -159,6 +159,11 @@ def test_no_code_stands_where_words_should(page: Page) -> None:
     assert "%(" not in text
 
 
+@pytest.mark.requirement("R78")
+def test_chinese_sentences_follow_each_other_without_a_gap(page: Page, lang: str) -> None:
+    assert lang == "en" or not re.search(r"[。！？；，] +[\u4e00-\u9fff0-9]", page.all("body")[0].text)
+
+
 @pytest.mark.parametrize("name", gallery.WITH_ERRORS)
 def test_summary_and_field_say_the_same(visitor: FlaskClient, name: str, lang: str) -> None:
     page = Page(visitor.get(f"/gallery/{name}", query_string={"ui_locales": lang}).text)
