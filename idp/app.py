@@ -39,6 +39,8 @@ from idp.portal import frame
 from idp.portal import views as portal_views
 from idp.portal.account import views as account_views
 from idp.portal.proof import views as proof_views
+from idp.recovery import steps as recovery_steps
+from idp.recovery import views as recovery_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
 from idp.second_person.rules import Act
@@ -60,6 +62,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     account_views.pages,
     proof_views.pages,
     link_views.pages,
+    recovery_views.pages,
     legacy_entry_views.pages,
     legacy_entry_endpoints.bp,
     oidc_endpoints.blueprint,
@@ -72,6 +75,9 @@ STEPS = (
     Step("password", steps.password_needed),
     Step("choose", steps.choose_needed),
     Step("ekey", steps.ekey_needed),
+    Step("recover", recovery_steps.recover_needed),
+    Step("recover-code", recovery_steps.code_needed),
+    Step("recover-second", recovery_steps.second_needed),
     Step("totp", steps.totp_needed),
     Step("code", steps.code_needed),
     Step("report", steps.report_needed),
@@ -79,6 +85,7 @@ STEPS = (
     Step("change", steps.change_needed),
     Step("contacts", steps.contacts_needed),
     Step("proof", steps.proof_needed),
+    Step("recovered", recovery_steps.recovered_needed),
 )
 
 # What a second officer confirms (R90): kind → what is done then, and the roles that may confirm it. The words: request.kind.<kind>.

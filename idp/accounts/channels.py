@@ -3,7 +3,7 @@
 What this installation has no gateway for is no way, whatever was proven when there was one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +42,11 @@ def ways(account: Account) -> list[Way]:
 def proven(account: Account) -> list[Way]:
     """Those that a code has proven."""
     return [way for way in ways(account) if way.proven]
+
+
+def among(found: Sequence[Way], channel: str, recipient: str) -> bool:
+    """Whether this contact is one of those; mailboxes are one in every case, as for codes."""
+    return any(way.channel == channel and way.recipient.casefold() == recipient.casefold() for way in found)
 
 
 def second_proof(account: Account) -> bool:

@@ -151,6 +151,11 @@ def forgive(account_id: int, caller: Caller, now: datetime) -> None:
         _forget_oldest_devices(account_id)
 
 
+def afresh(account_id: int) -> None:
+    """Forget every failure and lock of an account: its password is another one, and none of them was a try at that."""
+    session.execute(delete(PasswordFailures).where(PasswordFailures.subject == f"account:{account_id}"))
+
+
 def knows(device_digest: str) -> bool:
     """Whether the device has signed in before, to whatever account."""
     return (

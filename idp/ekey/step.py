@@ -5,7 +5,9 @@ from datetime import date, datetime
 
 from idp import web
 from idp.accounts import totp
+from idp.accounts.models import Account
 from idp.audit import catalogue as audit
+from idp.db import session
 from idp.ekey import binding, challenges
 from idp.ekey.binding import Ambiguous, Bound
 from idp.ekey.leaf import Identity
@@ -70,6 +72,8 @@ def settle(row: SignInTransaction, found: Identity | Refused, now: datetime, tod
         return refused(row, found, now)
     if steps.linking(row):
         return _for_link(row, found, now, today)
+    if steps.recovering(row) and row.account_id is None:
+        return _for_recovery(row, found, now, today)
     if row.account_id is None:
         _tell(row, found, now)
     # the key did not tell: the person does, and then shows it once more
@@ -84,6 +88,20 @@ def _for_link(row: SignInTransaction, found: Identity, now: datetime, today: dat
     if isinstance(bound, Refused):
         return refused(row, bound, now)
     return web.runtime().hooks.key_for_link(row, bound.account_id, bound.serial)
+
+
+def _for_recovery(row: SignInTransaction, found: Identity, now: datetime, today: date) -> Refusal | None:
+    """R58: a live key that was bound before, with its PIN, tells and proves whose password was forgotten."""
+    bound = binding.find(found, today)
+    if isinstance(bound, Refused):
+        return refused(row, bound, now)
+    account = session.get_one(Account, bound.account_id, populate_existing=True, with_for_update=True)
+    if account.closed is not None:
+        return Refusal(account.closed)
+    flow.record(row, recover_to=None)
+    attempt.settle_recovery(row, account)
+    flow.record(row, ekey_at=now.isoformat(), ekey_serial=bound.serial, ekey_pin=True)
+    return None
 
 
 def _tell(row: SignInTransaction, found: Identity, now: datetime) -> None:

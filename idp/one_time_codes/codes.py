@@ -60,13 +60,15 @@ def send(
     secret: str,
     account_id: int | None = None,
     proven: bool = False,
+    budget: str = "",
     locale: str = DEFAULT,
     deliver: bool = True,
 ) -> Sent | Wait | TooMany:
     """Put a fresh code on its way to `recipient` (E.164, or an address), whose older one of this purpose and subject dies.
 
     `purpose` (at most 32 characters) picks the words `message.code.<purpose>`; `subject` at most 80 characters. `account_id` is for the audit.
-    `proven`: a code has proven before that the recipient is this account's.
+    `proven`: a code has proven before that the recipient is this account's. `budget`: what is counted beside the recipient in its place, where
+    nothing may tell whether there is such an account.
     `deliver=False`: every motion but the message, for pages that must not tell whether anybody has that contact.
     """
     addressee = _addressee(secret, channel, recipient)
@@ -74,7 +76,7 @@ def send(
     if fresh is not None and fresh.recipient == addressee and now < fresh.sent_at + RESEND:
         return Wait(fresh.sent_at + RESEND)
     for rule in PER_RECIPIENT:
-        taken = limits.take(rule, f"{account_id}:{addressee}" if proven else addressee, now)
+        taken = limits.take(rule, _budget(addressee, f"{account_id}" if proven else "", budget, secret), now)
         if not taken.allowed:
             audit.code_refused(now, account_id=account_id, purpose=purpose, reason="too_many")
             return TooMany(taken.retry_at)
@@ -158,6 +160,12 @@ def _addressee(secret: str, channel: str, recipient: str) -> str:
     # mailboxes are one in every case, so that no spelling has a budget of its own
     recipient = recipient.casefold()
     return opaque_tokens.keyed_digest(secret, "code-recipient", f"{channel}:{recipient}")
+
+
+def _budget(addressee: str, owner: str, named: str, secret: str) -> str:
+    if named:
+        return opaque_tokens.keyed_digest(secret, "code-budget", f"{named}:{addressee}")
+    return f"{owner}:{addressee}" if owner else addressee
 
 
 def _digest(secret: str, purpose: str, subject: str, addressee: str, code: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from idp import limits
-from idp.accounts import credentials, directory, initial_password, lockout, password_policy, totp
+from idp.accounts import channels, credentials, directory, initial_password, lockout, password_policy, totp
 from idp.accounts.credentials import Candidate, Proof
 from idp.accounts.models import Account
 from idp.audit import catalogue as audit
@@ -194,12 +194,24 @@ def settle_choice(row: SignInTransaction, account_id: str, secret: str, settings
     if not owned:
         return False
     account, proof = owned[0]
+    if steps.recovering(row):
+        settle_recovery(row, account)
+        return True
     reason = _settle(row, account, proof, secret, now)
     row.account_id = account.id
     due = contacts_step.due(account, reason, now, timedelta(days=settings.contact_proof_days))
     flow.record(row, epoch=account.epoch, change_due=reason, **due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
     flow.record(row, code_due=code_step.due(row, account, now))
     return True
+
+
+def settle_recovery(row: SignInTransaction, account: Account) -> None:
+    """Whose password was forgotten, as a code or a key has proven; both are held. After a contact that nobody has proven yet more is due (R59)."""
+    to = row.facts.get("recover_to")
+    proven = to is None or channels.among(channels.proven(account), to["channel"], to["recipient"])
+    row.account_id = account.id
+    known = {"epoch": account.epoch, "totp_on": totp.is_on(account.id), "choices": {}}
+    flow.record(row, **known, change_due="recovered", second_due=not proven)
 
 
 def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str, now: datetime) -> str | None:

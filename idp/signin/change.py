@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from idp import opaque_tokens
-from idp.accounts import credentials, password_policy
+from idp.accounts import channels, contacts, credentials, lockout, password_policy
+from idp.accounts import notices as account_notices
 from idp.accounts.argon2id import Hasher
 from idp.accounts.credentials import Candidate
 from idp.accounts.models import Account
@@ -14,6 +15,8 @@ from idp.sessions import lifecycle
 from idp.settings import Settings
 from idp.signin import flow, notices, steps
 from idp.signin.models import SignInTransaction
+
+RECOVERED = "password_recovered"
 
 
 @dataclass(frozen=True)
@@ -55,5 +58,17 @@ def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on
         return
     if credentials.set_password(account, new_hash, row.facts["change_due"], now):
         notices.announce_old_passwords_died(account.id, secret, now)
+    if steps.recovering(row):
+        _recovered(row, account, now)
     lifecycle.end_all(account.id, "password_changed", now, on_end)
     flow.record(row, epoch=account.epoch, change_due=None)
+
+
+def _recovered(row: SignInTransaction, account: Account, now: datetime) -> None:
+    """Everybody hears of it who could object; the contact that was proven on the way counts from now on; old tries lock nobody any more."""
+    to = row.facts.get("recover_to")
+    if to is not None and not channels.proven(account):
+        contacts.give(account, contacts.Contacts(**{"mobile": None, "email": None, to["channel"]: to["recipient"]}), now)
+        contacts.prove(account, to["channel"], now)
+    account_notices.announce(RECOVERED, account, now)
+    lockout.afresh(account.id)

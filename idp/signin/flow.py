@@ -59,8 +59,9 @@ class Stale(Exception):
 REPEAT = timedelta(seconds=60)
 # what a caller may ask for beside the password, each "must" or "wish"; `second`: TOTP or e-key, whichever the person has;
 # `report`: no session at all but the report of a lost or damaged key, "public" or "<session>:<word>:<serial>";
-# `link`: none either but another account's key shown in the session of that number, to be linked by it
-ASKED = ("ekey", "totp", "second", "report", "link")
+# `link`: none either but another account's key shown in the session of that number, to be linked by it;
+# `recover`: a new password in a forgotten one's place
+ASKED = ("ekey", "totp", "second", "report", "link", "recover")
 NOTHING_ASKED: Mapping[str, str] = {}
 # what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")
@@ -115,7 +116,7 @@ def oldest_waiting(browsers: Collection[str], now: datetime) -> SignInTransactio
     mine = SignInTransaction.browser_digest.in_([opaque_tokens.digest(each) for each in browsers])
     alive = (SignInTransaction.completed_at.is_(None), SignInTransaction.expires_at > now)
     rows = session.scalars(select(SignInTransaction).where(mine, *alive).order_by(SignInTransaction.created_at).with_for_update())
-    return next((row for row in rows if "password_at" not in row.facts and "key_of_other" not in row.facts), None)
+    return next((row for row in rows if not {"password_at", "key_of_other", "recover_to", "epoch"} & row.facts.keys()), None)
 
 
 def _add(browser: str, caller: Caller, now: datetime, life: timedelta, **facts: Any) -> SignInTransaction:

@@ -6,13 +6,15 @@ from idp.signin.models import SignInTransaction
 
 
 def password_needed(row: SignInTransaction, _now: datetime) -> bool:
-    """Until a password was right in this transaction; never where it links an account, which its person has signed in for."""
-    return "password_at" not in row.facts and not linking(row)
+    """Until a password was right in this transaction; never where nobody signs in by it."""
+    return "password_at" not in row.facts and not without_password(row)
 
 
 def choose_needed(row: SignInTransaction, _now: datetime) -> bool:
     """When the password fitted several accounts of that name (D9), unless an e-key is to be shown that may tell."""
-    return row.account_id is None and not key_may_tell(row) and not linking(row)
+    if without_password(row):
+        return row.account_id is None and bool(row.facts.get("choices"))
+    return row.account_id is None and not key_may_tell(row)
 
 
 def key_may_tell(row: SignInTransaction) -> bool:
@@ -57,6 +59,9 @@ def totp_needed(row: SignInTransaction, _now: datetime) -> bool:
     facts = row.facts
     if "totp_at" in facts:
         return False
+    # threats G: a recovery is no way around it, by whatever road
+    if recovering(row):
+        return bool(facts.get("totp_on"))
     # a step-up asks for what it was opened for, not for all the account has
     own = bool(facts.get("totp_on")) and ("session" not in facts or bool(facts.get("second") or facts.get("ekey_found")))
     return facts.get("totp") == "must" or (own and ("ekey_at" not in facts or facts.get("totp") == "wish"))
@@ -75,6 +80,16 @@ def report_needed(row: SignInTransaction, _now: datetime) -> bool:
 def linking(row: SignInTransaction) -> bool:
     """Whether the transaction is there for another account's e-key, which is to be linked by it (R87): no factor of anybody's sign-in."""
     return bool(row.facts.get("link"))
+
+
+def recovering(row: SignInTransaction) -> bool:
+    """Whether the transaction is there for a forgotten password (R58): it ends with a new one, never in a session."""
+    return bool(row.facts.get("recover"))
+
+
+def without_password(row: SignInTransaction) -> bool:
+    """Whether other proofs stand in the password's place; no session comes of it."""
+    return linking(row) or recovering(row)
 
 
 def link_needed(row: SignInTransaction, _now: datetime) -> bool:

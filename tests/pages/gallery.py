@@ -25,6 +25,9 @@ LOGO = "/static/icons/export.svg"
 TRANSACTION = Thing(id="t" * 43, return_to="/hall", client_name="出口许可证系统", cancel_to="/cancel", logo=LOGO, **OWN_WORDS)
 PLAIN = Thing(id="t" * 43, return_to="/hall", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
 LINKER = Thing(id="t" * 43, return_to="/account/link", client_name="", cancel_to="", logo="", policy_uri="", tos_uri="")
+FORGOTTEN = {"transaction": PLAIN, "form": {"username": people.NAME, "contact": "<b>1"}, "captcha_id": "c" * 43}
+SENT_THERE = {"transaction": PLAIN, "channel": "mobile", "masked": "138****8000"}
+TWO_WAYS = [Thing(channel="mobile", masked="138****0001"), Thing(channel="email", masked="u***@example.cn")]
 CHOICES = [
     Thing(value=1, last4="57C9", enterprise=LONG, systems="出口许可证、进口许可证"),
     Thing(value=2, last4="", enterprise=LONG, systems="机电产品进口单证"),
@@ -129,7 +132,16 @@ STATES: dict[str, tuple[str, dict[str, Any]]] = {
     "finished": ("signin/finished", {"restart_url": "/login", "cancel_to": "/cancel"}),
     "ekey": ("ekey/step", {"transaction": TRANSACTION, "may_skip": True, "errors": []}),
     "ekey-demanded": ("ekey/step", {"transaction": PLAIN, "may_skip": False, "errors": [Refusal("ekey_pin_wrong", args={"tries": 2})]}),
-    "ekey-link": ("ekey/step", {"transaction": LINKER, "may_skip": False, "linking": True, "errors": [Refusal("ekey_lost")]}),
+    "ekey-link": ("ekey/step", {"transaction": LINKER, "may_skip": False, "instead": "link", "errors": [Refusal("ekey_lost")]}),
+    "ekey-recover": ("ekey/step", {"transaction": PLAIN, "may_skip": True, "instead": "recover", "errors": [Refusal("ekey_not_bound")]}),
+    "recover": ("recovery/recover", {**FORGOTTEN, "mail_only": False, "errors": [Refusal("mobile_invalid", "contact")]}),
+    "recover-mail": ("recovery/recover", {**FORGOTTEN, "mail_only": True, "errors": []}),
+    "recover-code": ("recovery/code", {**SENT_THERE, "pending": Thing(channel="mobile", masked="138****8000", seconds=31), "errors": []}),
+    "recover-code-wrong": ("recovery/code", {**SENT_THERE, "pending": None, "errors": [Refusal("code_wrong", "code", {"channel": "mobile"})]}),
+    "recover-second": ("recovery/second", {"transaction": PLAIN, "ways": TWO_WAYS, "chosen": None, "pending": None, "errors": []}),
+    "recover-second-sent": ("recovery/second", {"transaction": PLAIN, "ways": TWO_WAYS, "chosen": TWO_WAYS[1], "pending": True, "errors": []}),
+    "under-way": ("signin/under_way", {"transaction": PLAIN}),
+    "recovered": ("recovery/recovered", {"transaction": PLAIN, "username": people.NAME}),
     "ekey-other-user": (
         "ekey/step",
         {"transaction": PLAIN, "may_skip": True, "owner": people.NAME, "errors": [Refusal("ekey_bound_to_other", args={"name": people.NAME})]},

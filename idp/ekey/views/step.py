@@ -31,7 +31,8 @@ def page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tu
     web.open_to_agent()
     if web.runtime().settings.ekey_mtls_base_url:
         web.allow_form_action(web.runtime().settings.ekey_mtls_base_url)
-    shown = {"may_skip": step.may_skip(row), "owner": row.facts.get("ekey_owner"), "linking": steps.linking(row)}
+    instead = next((word for word in ("link", "recover") if row.facts.get(word)), "")
+    shown = {"may_skip": step.may_skip(row), "owner": row.facts.get("ekey_owner"), "instead": instead}
     return render_template("ekey/step.html", transaction=row, errors=errors, **shown), status
 
 
@@ -92,6 +93,9 @@ def submit(row: SignInTransaction) -> Any:
     if not request.form.get("token"):
         return page(row, [Refusal("ekey_script")], 422)
     refusal = _judge(row, request.form.get("nonce", ""), request.form.get("token", ""))
+    # D15: the right key, of an account that is closed
+    if refusal is not None and refusal.code in ("account_disabled", "enterprise_cancelled"):
+        return render_template("signin/told.html", code=refusal.code), 403
     return page(row, [refusal], 422) if refusal is not None else hub.lead_on(row)
 
 
@@ -105,8 +109,8 @@ def _to_owner(row: SignInTransaction) -> Any:
 def _to_certificate(row: SignInTransaction) -> Any:
     """To the host that asks browsers for certificates, where none of our cookies is seen."""
     settings = web.runtime().settings
-    # R87: the key with its PIN, for no password comes with it
-    if not settings.ekey_mtls_base_url or steps.linking(row):
+    # R58, R87: the key with its PIN, for no password comes with it
+    if not settings.ekey_mtls_base_url or steps.without_password(row):
         return page(row, [Refusal("ekey_other")], 422)
     with transaction():
         asked = certificate_road.begin(row, web.now(), settings.ekey_challenge_seconds)

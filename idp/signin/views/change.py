@@ -9,7 +9,7 @@ from idp import web
 from idp.accounts import credentials
 from idp.db import session, transaction
 from idp.errors import Refusal
-from idp.signin import attempt, change, flow
+from idp.signin import attempt, change, flow, steps
 from idp.signin.models import SignInTransaction
 from idp.signin.views import bp, hub
 from idp.signin.views.password import hasher
@@ -21,7 +21,8 @@ OLD = {1: "systems", 2: "control", 4: "letter"}
 
 
 def _needs_old(row: SignInTransaction) -> bool:
-    return web.now() - datetime.fromisoformat(row.facts["password_at"]) > JUST_TYPED
+    # R58: who has forgotten it has proven something else
+    return not steps.recovering(row) and web.now() - datetime.fromisoformat(row.facts["password_at"]) > JUST_TYPED
 
 
 def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> tuple[str, int]:

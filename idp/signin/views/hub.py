@@ -12,7 +12,7 @@ from idp.accounts import lockout
 from idp.db import transaction
 from idp.sessions import cookie, lifecycle
 from idp.sessions.models import Session
-from idp.signin import browser, finish, flow
+from idp.signin import browser, finish, flow, steps
 from idp.signin.models import SignInTransaction
 
 Page = Callable[[SignInTransaction], Any]
@@ -135,6 +135,9 @@ def finished(row: SignInTransaction) -> BaseResponse | tuple[str, int]:
     """What was proven in it is not given a second time: on for who is signed in by it, else 【重新登录】 (R84; threats H, session fixation)."""
     if _signed_in(row):
         return redirect(row.return_to, 303)
+    # a double click: the browser has the new secret by now, and goes on
+    if steps.recovering(row):
+        return render_template("signin/under_way.html", transaction=row), 410
     return render_template("signin/finished.html", restart_url=row.return_to, cancel_to=row.cancel_to), 410
 
 
@@ -145,7 +148,7 @@ def _signed_in(row: SignInTransaction) -> bool:
 
 def _proves_anew(row: SignInTransaction, step: str) -> bool:
     """A password that comes again is a proof of its own: a double submit whose first answer got lost, or a second tab (R84)."""
-    return request.method == "POST" and step == "password" and not _signed_in(row)
+    return request.method == "POST" and step == "password" and not steps.without_password(row) and not _signed_in(row)
 
 
 def _again(row: SignInTransaction) -> SignInTransaction:
