@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
@@ -72,3 +73,8 @@ def faults(password: str, names: Iterable[str], shortest: int, longest: int) -> 
 def is_weak(password: str, shortest: int, longest: int) -> bool:
     """R56: an old password that fails R27 or is common."""
     return bool(form_faults(password, shortest, longest)) or is_common(password)
+
+
+def ends_at(changed_at: datetime | None, days: int) -> datetime | None:
+    """When a password that was set at `changed_at` must be changed; None = never (`days` is 0, or it was not set here)."""
+    return changed_at + timedelta(days=days) if changed_at is not None and days else None

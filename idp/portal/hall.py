@@ -1,10 +1,11 @@
 """What the hall shows of an account: its enterprise, and its modules as the rights stand now (R31–R34, R66, R73)."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import select
 
+from idp.accounts import password_policy
 from idp.accounts.models import Account, AccountKey
 from idp.db import session
 from idp.entitlements import rules
@@ -16,6 +17,7 @@ from idp.key_register.models import EKey
 ICONS = ("export", "import", "auto_import", "mech_electrical", "dual_use", "agri_quota", "fertiliser_quota", "textile_origin")
 GENERAL_ICON = "general"
 ENDS_SOON_DAYS = 60
+PASSWORD_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ def person(account_id: int) -> Person:
     if firm is None:
         return Person(account.canonical_name, "", "", "", "")
     return Person(account.canonical_name, firm.name, firm.name_en, firm.code or "", firm.uscc or "")
+
+
+def password_ends(account_id: int, days: int, now: datetime) -> datetime | None:
+    """When the password must be changed (setting `password_days`), if that is within PASSWORD_SOON."""
+    ends = password_policy.ends_at(session.get_one(Account, account_id).password_changed_at, days)
+    return ends if ends is not None and now > ends - PASSWORD_SOON else None
 
 
 def ending_keys(account_id: int, today: date) -> list[EKey]:

@@ -5,7 +5,7 @@ from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
 from idp.portal import hall, how
-from idp.web import access, officer_roles, principal, signed_in, today
+from idp.web import access, now, officer_roles, principal, runtime, signed_in, today
 
 pages = Blueprint("portal", __name__)
 TOPICS = ("how", "stock-users", "new-users", "password", "faq", "background")
@@ -25,7 +25,8 @@ def business_hall() -> Response | str:
     if officer_roles():
         return redirect("/officers", 303)
     account = signed_in().account_id
-    return render_template("portal/hall.html", person=hall.person(account), ending=hall.ending_keys(account, today()))
+    ends = hall.password_ends(account, runtime().settings.password_days, now())
+    return render_template("portal/hall.html", person=hall.person(account), ending=hall.ending_keys(account, today()), password_ends=ends)
 
 
 @pages.get("/hall/licences")

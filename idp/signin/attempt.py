@@ -197,7 +197,7 @@ def settle_choice(row: SignInTransaction, account_id: str, secret: str, settings
     if steps.recovering(row):
         settle_recovery(row, account)
         return True
-    reason = _settle(row, account, proof, secret, now)
+    reason = _settle(row, account, proof, settings, secret, now) or ("chosen" if row.facts.get("change") else None)
     row.account_id = account.id
     due = contacts_step.due(account, reason, now, timedelta(days=settings.contact_proof_days))
     flow.record(row, epoch=account.epoch, change_due=reason, **due, typed_hash=None, choices={}, totp_on=totp.is_on(account.id))
@@ -214,7 +214,7 @@ def settle_recovery(row: SignInTransaction, account: Account) -> None:
     flow.record(row, **known, change_due="recovered", second_due=not proven)
 
 
-def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str, now: datetime) -> str | None:
+def _settle(row: SignInTransaction, account: Account, proof: Proof, settings: Settings, secret: str, now: datetime) -> str | None:
     """Keep a strong old password as the platform password (R56), renew an outdated hash; returns why a change is due, if it is."""
     reason, new_hash = credentials.change_reason(account, proof, row.facts["typed_weak"]), row.facts["typed_hash"]
     if new_hash and proof.former and reason is None:
@@ -222,7 +222,8 @@ def _settle(row: SignInTransaction, account: Account, proof: Proof, secret: str,
             notices.announce_old_passwords_died(account.id, secret, now, kept=True)
     elif new_hash and proof.outdated:
         account.password_hash = new_hash
-    return reason
+    ends = password_policy.ends_at(account.password_changed_at, settings.password_days)
+    return "aged" if reason is None and ends is not None and now >= ends else reason
 
 
 def admit_old(subjects: list[str], typed: str, candidate: Candidate, caller: lockout.Caller, settings: Settings, now: datetime) -> Admitted | Refusal:

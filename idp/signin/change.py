@@ -16,7 +16,7 @@ from idp.settings import Settings
 from idp.signin import flow, notices, steps
 from idp.signin.models import SignInTransaction
 
-RECOVERED = "password_recovered"
+CHANGED, RECOVERED = "password_changed", "password_recovered"
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,17 @@ def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on
         return
     if credentials.set_password(account, new_hash, row.facts["change_due"], now):
         notices.announce_old_passwords_died(account.id, secret, now)
+    # threats F: whoever could object hears of it
     if steps.recovering(row):
         _recovered(row, account, now)
+    else:
+        account_notices.announce(CHANGED, account, now)
     lifecycle.end_all(account.id, "password_changed", now, on_end)
     flow.record(row, epoch=account.epoch, change_due=None)
 
 
 def _recovered(row: SignInTransaction, account: Account, now: datetime) -> None:
-    """Everybody hears of it who could object; the contact that was proven on the way counts from now on; old tries lock nobody any more."""
+    """The contact that was proven on the way counts from now on, old tries lock nobody any more."""
     to = row.facts.get("recover_to")
     if to is not None and not channels.proven(account):
         contacts.give(account, contacts.Contacts(**{"mobile": None, "email": None, to["channel"]: to["recipient"]}), now)

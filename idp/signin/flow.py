@@ -60,8 +60,8 @@ REPEAT = timedelta(seconds=60)
 # what a caller may ask for beside the password, each "must" or "wish"; `second`: TOTP or e-key, whichever the person has;
 # `report`: no session at all but the report of a lost or damaged key, "public" or "<session>:<word>:<serial>";
 # `link`: none either but another account's key shown in the session of that number, to be linked by it;
-# `recover`: a new password in a forgotten one's place
-ASKED = ("ekey", "totp", "second", "report", "link", "recover")
+# `recover`: a new password in a forgotten one's place; `change`: a new password in the place of the one that is typed
+ASKED = ("ekey", "totp", "second", "report", "link", "recover", "change")
 NOTHING_ASKED: Mapping[str, str] = {}
 # what `opaque_tokens.make` makes; anything else is not worth a query
 _ID = re.compile(r"[A-Za-z0-9_-]{43}\Z")

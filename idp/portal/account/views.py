@@ -1,4 +1,4 @@
-"""/account, /account/totp (R75) and /account/names (D9)."""
+"""/account, /account/password, /account/totp (R75) and /account/names (D9)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from idp.db import session, transaction
 from idp.errors import Refusal
 from idp.portal import hall
 from idp.portal.account import totp_changes
-from idp.signin.views import lately, system_names
+from idp.signin.views import entry, lately, system_names
 
 pages = Blueprint("account", __name__)
 
@@ -23,11 +23,20 @@ pages = Blueprint("account", __name__)
 @web.access.person
 def index() -> str:
     """What there is to see and change."""
-    return _page("index", totp_on=totp.is_on(web.signed_in().account_id))
+    account_id, days = web.signed_in().account_id, web.runtime().settings.password_days
+    return _page("index", totp_on=totp.is_on(account_id), password_ends=hall.password_ends(account_id, days, web.now()))
 
 
 def _page(name: str, **shown: Any) -> str:
     return render_template(f"account/{name}.html", person=hall.person(web.signed_in().account_id), **shown)
+
+
+@pages.get("/account/password")
+@web.access.person
+def password() -> Any:
+    """The present password again, with all that a sign-in asks for, then the step that sets a new one (threats F)."""
+    name = session.get_one(Account, web.signed_in().account_id).canonical_name
+    return redirect(entry.begin(url_for("account.index"), name, {"change": "must"}), 303)
 
 
 @pages.get("/account/totp")

@@ -1,5 +1,7 @@
 """Where a sign-in begins and ends: /login, the old address, the hub, sign-out."""
 
+from collections.abc import Mapping
+
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -14,12 +16,12 @@ from idp.signin.views import bp, hub
 OLD_BROWSERS = ("MSIE ", "Trident/")
 
 
-def begin(return_to: str, login_hint: str = "") -> str:
-    """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to."""
+def begin(return_to: str, login_hint: str = "", asked: Mapping[str, str] = flow.NOTHING_ASKED) -> str:
+    """Open a sign-in for this browser that comes back to `return_to` (a local path of ours); the path to send it to. `asked`: flow.ASKED."""
     with transaction():
         over = browser.claim_room(sign_in=True)
         life = web.runtime().settings.signin_seconds
-        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to, login_hint=login_hint), web.now(), life, over)
+        transaction_id = flow.begin(browser.secret(), flow.Caller(return_to=return_to, login_hint=login_hint), web.now(), life, over, asked)
     return url_for("signin.continue_", transaction_id=transaction_id)
 
 
