@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Blueprint, Flask, g, request
 
 from idp import db, i18n, limits, outbound, web
-from idp.accounts import initial_password, lockout, roles
+from idp.accounts import contact_changes, initial_password, lockout, roles
 from idp.accounts import notices as account_notices
 from idp.accounts.models import Account
 from idp.adapters import Adapters, SystemClock
@@ -37,6 +37,7 @@ from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
+from idp.portal.account import contacts as contact_views
 from idp.portal.account import views as account_views
 from idp.portal.proof import views as proof_views
 from idp.recovery import steps as recovery_steps
@@ -60,6 +61,7 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     captcha_views.pages,
     portal_views.pages,
     account_views.pages,
+    contact_views.pages,
     proof_views.pages,
     link_views.pages,
     recovery_views.pages,
@@ -109,6 +111,11 @@ def forget_old_hashes(now: datetime) -> None:
     cutover.forget_old_hashes(web.runtime().settings.old_hash_days, now)
 
 
+def apply_contact_changes(now: datetime) -> None:
+    """R57: what had no second proof counts after 72 hours."""
+    contact_changes.apply_due(now, web.runtime().secret)
+
+
 def end_closed_sessions(now: datetime) -> None:
     """D15: a cancelled enterprise's sessions do not come back with it."""
     closing.end_closed(now, web.runtime().hooks.session_ended)
@@ -155,6 +162,7 @@ JOBS = (
     lockout.sweep,
     initial_password.sweep,
     forget_old_hashes,
+    apply_contact_changes,
     end_closed_sessions,
     challenges.sweep,
     certificate_road.sweep,
@@ -170,7 +178,7 @@ def handlers(adapters: Adapters, settings: Settings, secret: str) -> dict[str, H
     trust, crl_urls = chain.load(settings.ekey_roots_file, settings.ekey_intermediates_file), settings.ekey_crl_urls
     return {
         delivery.CODE: delivery.deliver(adapters, secret),
-        account_notices.NOTICE: account_notices.tell(adapters, settings.service_telephone),
+        account_notices.NOTICE: account_notices.tell(adapters, settings.service_telephone, secret),
         notices.OLD_PASSWORDS_DIED: notices.tell_old_passwords_died(adapters, settings.service_telephone, secret),
         backchannel.LOGOUT_TOKEN: backchannel.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),
         account_events.ACCOUNT_EVENT: account_events.deliver(adapters.outbound, settings.issuer, KeyRing(secret), adapters.clock.now),

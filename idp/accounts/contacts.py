@@ -6,11 +6,14 @@ from datetime import datetime
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from idp import limits
 from idp.accounts.models import Account
 from idp.audit import catalogue as audit
 from idp.errors import Refusal
 
 HOME_REGION = "CN"
+# whatever numbers are tried: nobody pesters the world through one account
+CODES_PER_ACCOUNT = limits.Rule("contacts.codes.day", 20, 24 * 3600)
 MAX_CHARACTERS = 254
 MOBILE_KINDS = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE)
 

@@ -84,6 +84,21 @@ def recovery_code_used(now: datetime, *, account_id: int) -> None:
     write("account.recovery_codes.used", now, account_id=account_id)
 
 
+def contact_changed(now: datetime, *, account_id: int, kind: str, by: str) -> None:
+    """Another contact stands in the place of one (R57); `by`: first, code, totp, ekey, or wait (72 hours without an objection)."""
+    write("account.contact.changed", now, account_id=account_id, detail={"kind": kind, "by": by})
+
+
+def contact_change_waits(now: datetime, *, account_id: int, kind: str) -> None:
+    """Another contact is proven, and nothing else; it counts after 72 hours."""
+    write("account.contact.waits", now, account_id=account_id, detail={"kind": kind})
+
+
+def contact_change_stopped(now: datetime, *, account_id: int, kind: str) -> None:
+    """Such a change was stopped, on the account's page or by the link that its contacts were sent."""
+    write("account.contact.stopped", now, account_id=account_id, detail={"kind": kind})
+
+
 def contact_proven(now: datetime, *, account_id: int, kind: str) -> None:
     """The person typed the code that went to their mobile number or e-mail (`kind`)."""
     write("account.contact.proven", now, account_id=account_id, detail={"kind": kind})

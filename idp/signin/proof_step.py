@@ -17,8 +17,6 @@ from idp.signin import contacts_step, flow, steps
 from idp.signin.models import SignInTransaction
 
 PURPOSE = "contacts"
-# whatever numbers are tried: nobody pesters the world through one account
-PER_ACCOUNT = limits.Rule("contacts.codes.day", 20, 24 * 3600)
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,14 @@ def again(row: SignInTransaction, channel: str, sending: Sending, now: datetime)
 
 def _send(row: SignInTransaction, way: Way, sending: Sending, now: datetime) -> Refusal | None:
     field = f"{way.channel}_code"
-    budget = limits.peek(PER_ACCOUNT, str(row.account_id), now)
+    budget = limits.peek(contacts.CODES_PER_ACCOUNT, str(row.account_id), now)
     if not budget.allowed:
         return Refusal("code_too_many", field, {"until": budget.retry_at})
     mine = {"secret": sending.secret, "account_id": row.account_id, "locale": sending.locale}
     sent = codes.send(PURPOSE, subject(row, way), way.channel, way.recipient, now, **mine)  # type: ignore[arg-type]  # a dict of unlike values
     # only what was sent is charged; the account is held, so nobody else sends in between
     if isinstance(sent, codes.Sent):
-        limits.take(PER_ACCOUNT, str(row.account_id), now)
+        limits.take(contacts.CODES_PER_ACCOUNT, str(row.account_id), now)
     return refusals.of_sending(sent, field, way.channel, now)
 
 

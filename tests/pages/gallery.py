@@ -177,6 +177,17 @@ NAMES = [
 ]
 TAKEN, CODE_WRONG = Refusal("own_name_taken", "own_name"), Refusal("code_wrong", "code", {"channel": "mobile"})
 LINKING = {"person": PERSON, "form": {"username": people.NAME}, "captcha_id": "c" * 43, "may": True, "days": 30}
+KINDS = [
+    Thing(kind="mobile", masked="138****8000", proven=True, to="139****9000", due=START, id=7),
+    Thing(kind="email", masked="", proven=False, to="", due=None, id=0),
+]
+CHANGING = {
+    "person": PERSON,
+    "new": Thing(channel="mobile", masked="139****9000", sent=True, seconds=31),
+    "other": Thing(channel="email", masked="z***@example.com", sent=True, seconds=0),
+    "by_key": True,
+    "hours": 72,
+}
 LINKS = [Thing(id=1, name=people.NAME, at=START, until=START + timedelta(days=30)), Thing(id=2, name="liangyong", at=START, until=None)]
 PROVING = {"person": PERSON, "name": people.NAME, "ways": [TO_MOBILE, TO_MAIL], "days": 30}
 RIGHT = [Thing(channel="mobile", key="1", masked="138****8000"), Thing(channel="email", key="2", masked="z***@example.com")]
@@ -189,6 +200,17 @@ STATES |= {
     "consents": ("oidc/consents", {"person": PERSON, "allowed": [ALLOWED, Thing(**{**vars(ALLOWED), "client_id": "b", "start_url": ""})]}),
     "account": ("account/index", {"person": PERSON, "totp_on": True}),
     "account-names": ("account/names", {"person": PERSON, "names": NAMES, "prefix": people.CODE, "has_own": True, "typed": "a b", "errors": [TAKEN]}),
+    "account-contacts": (
+        "account/contacts",
+        {"person": PERSON, "kinds": KINDS, "form": {"email": "<b>"}, "errors": [Refusal("email_invalid", "email")]},
+    ),
+    "account-contact-new": ("account/contact_change", {**CHANGING, "change": Thing(id=7, kind="mobile", proven_at=None), "errors": []}),
+    "account-contact-second": (
+        "account/contact_change",
+        {**CHANGING, "change": Thing(id=7, kind="mobile", proven_at=START), "errors": [Refusal("code_wrong", "other_code", {"channel": "email"})]},
+    ),
+    "contact-stop": ("account/contact_stop", {"number": 7, "token": "t", "change": Thing(kind="mobile", due_at=START)}),
+    "contact-stopped": ("account/contact_stop", {"number": 7, "token": "t", "change": None}),
     "account-link": ("account/link", {**LINKING, "links": LINKS, "errors": [Refusal("credentials")]}),
     "account-link-first": ("account/link", {**LINKING, "links": [], "errors": [Refusal("link_first", "username")]}),
     "account-link-officer": ("account/link", {**LINKING, "links": [], "may": False, "errors": []}),

@@ -4,10 +4,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from idp.accounts import contacts
 from idp.accounts.models import Account
 from idp.db import session, transaction
 from idp.settings import Settings
-from idp.signin import proof_step
 from tests import people
 from tests.fakes import FakeClock, LetterBox
 from tests.people import NAME, NEW, OLD
@@ -231,7 +231,7 @@ def test_a_contact_that_was_proven_just_here_is_not_replaced_either(app: Flask, 
 def test_only_what_was_sent_is_charged(person: Person, clock: FakeClock) -> None:
     person.submit(mobile="13800138000")
     person.read_code()
-    for _ in range(proof_step.PER_ACCOUNT.most + 1):
+    for _ in range(contacts.CODES_PER_ACCOUNT.most + 1):
         assert press(person, "send", channel="mobile") == 429
     clock.advance(seconds=61)
     assert press(person, "send", channel="mobile") == 200
