@@ -37,15 +37,17 @@ from idp.one_time_codes import codes, delivery
 from idp.outbox.queue import Handler
 from idp.portal import frame
 from idp.portal import views as portal_views
-from idp.portal.account import contacts as contact_views
-from idp.portal.account import views as account_views
+from idp.portal.account.views import contacts as contact_views
+from idp.portal.account.views import log as log_views
+from idp.portal.account.views import own as account_views
+from idp.portal.account.views import sessions as session_views
 from idp.portal.proof import views as proof_views
 from idp.recovery import steps as recovery_steps
 from idp.recovery import views as recovery_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
 from idp.second_person.rules import Act
-from idp.sessions import cookie, lifecycle
+from idp.sessions import cookie, device, lifecycle
 from idp.sessions.models import Session
 from idp.settings import Settings, load, master_secret
 from idp.signin import closing, flow, notices, steps
@@ -62,6 +64,8 @@ BLUEPRINTS: tuple[Blueprint, ...] = (
     portal_views.pages,
     account_views.pages,
     contact_views.pages,
+    session_views.pages,
+    log_views.pages,
     proof_views.pages,
     link_views.pages,
     recovery_views.pages,
@@ -241,7 +245,7 @@ HOOKS = web.Hooks(
 def _number() -> None:
     """Give the request its 问题编号 and tell the audit where its events come from."""
     g.request_id = secrets.token_hex(5)
-    current.set(Origin(request_id=g.request_id, network=web.caller_network()))
+    current.set(Origin(request_id=g.request_id, network=web.caller_network(), device=device.read(request.user_agent.string)))
 
 
 def create_app(settings: Settings | None = None, adapters: Adapters | None = None) -> Flask:

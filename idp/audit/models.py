@@ -12,7 +12,8 @@ from idp.db import Base
 class AuditEvent(Base):
     """One event. Ids only: no name, number, address or secret ever stands here.
 
-    `network` is a keyed digest of the caller's address, so that events can be tied together without naming the address.
+    `network` is a keyed digest of the caller's address, so that events can be tied together without naming the address;
+    `device`: what the browser calls itself, in two words (sessions/device.py).
     """
 
     __tablename__ = "audit_events"
@@ -27,6 +28,7 @@ class AuditEvent(Base):
     event: Mapped[str] = mapped_column(String(64))
     request_id: Mapped[str] = mapped_column(String(32), default="")
     network: Mapped[str] = mapped_column(String(64), default="")
+    device: Mapped[str] = mapped_column(String(40), default="", server_default="")
     operator: Mapped[str] = mapped_column(String(64), default="")
     account_id: Mapped[int | None]
     enterprise_id: Mapped[int | None]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Origin:
-    """The request (its number, a keyed digest of the address) or the operator at the command line, and why they, or an officer, do it."""
+    """The request (number, keyed digest of the address, kind of browser) or the operator at the command line; why they, or an officer, do it."""
 
     request_id: str = ""
     network: str = ""
+    device: str = ""
     operator: str = ""
     why: str = ""
 

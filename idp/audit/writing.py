@@ -12,5 +12,6 @@ def write(event: str, now: datetime, *, detail: dict[str, Any] | None = None, **
     """Add the row of an event; for the catalogues alone."""
     origin = current.get()
     told = {**(detail or {}), **({"why": origin.why} if origin.why else {})}
-    row = AuditEvent(at=now, event=event, request_id=origin.request_id, network=origin.network, operator=origin.operator, detail=told, **ids)
+    where = {"request_id": origin.request_id, "network": origin.network, "device": origin.device, "operator": origin.operator}
+    row = AuditEvent(at=now, event=event, detail=told, **where, **ids)
     session.add(row)

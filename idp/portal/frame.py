@@ -41,6 +41,7 @@ class Site:
     agent_port: int
     agent_minimum_version: str
     password_history_count: int
+    session_idle_seconds: int
 
 
 def language_switch(lang: str) -> str:

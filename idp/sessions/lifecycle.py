@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from idp import opaque_tokens
 from idp.audit import catalogue as audit
+from idp.audit.origin import current
 from idp.db import session as db_session
 from idp.db import spend_once
 from idp.sessions.models import Session, SessionClient
@@ -69,6 +70,7 @@ def start(
 
 
 def _remember(row: Session, key: UsedKey | None) -> None:
+    row.device, row.network = current.get().device, current.get().network
     if key is not None:
         row.ekey_serial, row.ekey_pin = key.serial, key.pin
 

@@ -14,7 +14,7 @@ class Session(Base):
     A time per factor: `password_at`, `totp_at`, `ekey_at`. `ekey_serial`: of the key behind
     `ekey_at`; `ekey_pin` whether that key asked for its PIN. `epoch` is the account's epoch at the start.
     `ended_at` with `end_reason` once over. `only_system`: it came by the legacy entry and opens that one system alone (R54), with
-    `entry_remaining` such log-ins left (None: they are not counted).
+    `entry_remaining` such log-ins left (None: they are not counted). `device` (see device.py) and `network` (a keyed digest) of the last sign-in.
     """
 
     __tablename__ = "sessions"
@@ -35,6 +35,8 @@ class Session(Base):
     ended_at: Mapped[datetime | None]
     end_reason: Mapped[str | None] = mapped_column(String(32))
     only_system: Mapped[str | None] = mapped_column(String(40))
+    device: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    network: Mapped[str] = mapped_column(String(64), default="", server_default="")
     entry_remaining: Mapped[int | None]
 
 

@@ -51,5 +51,45 @@ for (const line of document.querySelectorAll(".wait")) {
   }, 500);
 }
 
+// Before the session ends (R77). The server is asked first, so that work in another tab counts; asking is no activity.
+const stay = document.getElementById("session-dialog");
+if (stay) {
+  const WARN_SECONDS = Math.min(150, Number(stay.dataset.idle) / 4);
+  let timer;
+  const later = (seconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(look, Math.max(seconds, 1) * 1000);
+  };
+  const left = async (method) => {
+    const body = method === "POST" ? new URLSearchParams({ csrf_token: stay.querySelector("[name=csrf_token]").value }) : undefined;
+    const answer = await fetch("/session", { method, body });
+    return answer.ok ? answer.json() : { idle: 0, absolute: 0 };
+  };
+  const say = (part, shown, seconds) => {
+    const line = stay.querySelector(part);
+    line.dataset.text ??= line.textContent;
+    line.textContent = line.dataset.text.replace("{minutes}", Math.max(1, Math.round(seconds / 60)));
+    line.hidden = !shown;
+  };
+  const look = async (method = "GET") => {
+    const found = await left(method).catch(() => null);
+    if (!found) return later(30); // no network at the moment
+    const seconds = Math.min(found.idle, found.absolute);
+    if (seconds <= 0) return location.assign(location.pathname + location.search); // its own page says what to do
+    const ends = found.absolute <= WARN_SECONDS;
+    if (seconds > WARN_SECONDS || (ends && method === "POST")) {
+      stay.close();
+      return later(seconds > WARN_SECONDS ? seconds - WARN_SECONDS : seconds);
+    }
+    say(".session-idle", !ends, seconds);
+    say(".session-absolute", ends, seconds);
+    if (!stay.open) stay.showModal();
+    later(Math.min(seconds, 15));
+  };
+  stay.querySelector(".session-stay").addEventListener("click", () => look("POST"));
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look());
+  later(Number(stay.dataset.idle) - WARN_SECONDS);
+}
+
 // The list of what went wrong is read first.
 document.getElementById("error-summary")?.focus();

@@ -188,6 +188,16 @@ CHANGING = {
     "by_key": True,
     "hours": 72,
 }
+WHEN = {"started_at": START, "used_at": START}
+SESSIONS = [
+    Thing(id=1, here=True, browser="chrome", system="windows", near=True, factors=["password", "ekey"], only="", **WHEN),
+    Thing(id=2, here=False, browser="wechat", system="ios", near=False, factors=["password"], only="出口许可证", **WHEN),
+]
+LINES = [
+    Thing(at=START, event="session.started", browser="firefox", system="kylin", near=True, factors=["password", "totp"], alarming=False),
+    Thing(at=START, event="signin.refused", browser="other", system="other", near=False, factors=[], alarming=True),
+    Thing(at=START, event="ekey.reported", browser="", system="", near=None, factors=[], alarming=False),
+]
 LINKS = [Thing(id=1, name=people.NAME, at=START, until=START + timedelta(days=30)), Thing(id=2, name="liangyong", at=START, until=None)]
 PROVING = {"person": PERSON, "name": people.NAME, "ways": [TO_MOBILE, TO_MAIL], "days": 30}
 RIGHT = [Thing(channel="mobile", key="1", masked="138****8000"), Thing(channel="email", key="2", masked="z***@example.com")]
@@ -211,6 +221,9 @@ STATES |= {
     ),
     "contact-stop": ("account/contact_stop", {"number": 7, "token": "t", "change": Thing(kind="mobile", due_at=START)}),
     "contact-stopped": ("account/contact_stop", {"number": 7, "token": "t", "change": None}),
+    "account-sessions": ("account/sessions", {"person": PERSON, "sessions": SESSIONS}),
+    "account-log": ("account/log", {"person": PERSON, "lines": LINES, "following": 7, "first": False, "days": 90}),
+    "account-log-none": ("account/log", {"person": PERSON, "lines": [], "following": None, "first": True, "days": 90}),
     "account-link": ("account/link", {**LINKING, "links": LINKS, "errors": [Refusal("credentials")]}),
     "account-link-first": ("account/link", {**LINKING, "links": [], "errors": [Refusal("link_first", "username")]}),
     "account-link-officer": ("account/link", {**LINKING, "links": [], "may": False, "errors": []}),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # published without types
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.pages import gallery
 from tests.pages.conftest import Stage
@@ -102,6 +102,37 @@ def test_rules_are_ticked_while_typing(seen: Page, stage: Stage) -> None:
         expect(seen.locator("[data-state=met]")).to_have_count(len(met))
         for rule in met:
             expect(seen.locator(f"[data-rule={rule}]")).to_have_attribute("data-state", "met")
+
+
+@pytest.mark.requirement("R77")
+def test_before_the_session_ends_the_page_asks_and_the_server_is_asked_first(seen: Page, stage: Stage) -> None:
+    left, sent = {"idle": 1700, "absolute": 9000}, []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.method)
+        if route.request.method == "POST":
+            left["idle"] = 1800
+        route.fulfill(json=left)
+
+    seen.route("**/session", answer)
+    seen.goto(stage.address + "/hall?ui_locales=zh-CN")
+    dialog = seen.locator("#session-dialog")
+    look = "document.dispatchEvent(new Event('visibilitychange'))"
+    seen.evaluate(look)
+    expect(dialog).to_be_hidden()
+    left["idle"] = 100
+    seen.evaluate(look)
+    expect(dialog).to_be_visible()
+    expect(dialog).to_contain_text("约 2 分钟后将自动退出登录")
+    expect(dialog.locator(".session-stay")).to_be_focused()
+    dialog.locator(".session-stay").click()
+    expect(dialog).to_be_hidden()
+    assert sent[-1] == "POST"
+    left["absolute"] = 60
+    seen.evaluate(look)
+    expect(dialog).to_contain_text("本次登录已接近最长时间")
+    dialog.locator(".session-stay").click()
+    expect(dialog).to_be_hidden()
 
 
 def test_error_summary_has_focus_and_leads_to_the_field(seen: Page, stage: Stage) -> None:
