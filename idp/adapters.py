@@ -66,8 +66,8 @@ class Outbound(Protocol):
         """POST of a form; Unreachable if there is no answer."""
         ...
 
-    def push(self, url: str, kind: str, body: bytes, *, most: int = ...) -> Fetched:
-        """POST of a body of the media type `kind`; Unreachable if there is no answer."""
+    def push(self, url: str, kind: str, body: bytes, *, most: int = ..., headers: Mapping[str, str] = ...) -> Fetched:
+        """POST of a body of the media type `kind`, with further headers; Unreachable if there is no answer."""
         ...
 
     def refuses(self, url: str) -> str | None:

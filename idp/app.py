@@ -5,7 +5,7 @@ from datetime import datetime
 
 from flask import Blueprint, Flask, g, request
 
-from idp import db, i18n, limits, outbound, web
+from idp import db, floods, i18n, limits, outbound, web
 from idp.accounts import contact_changes, initial_password, lockout, roles
 from idp.accounts import notices as account_notices
 from idp.accounts.models import Account
@@ -25,7 +25,7 @@ from idp.legacy import frame as legacy_frame
 from idp.legacy.views import entry as legacy_entry_views
 from idp.legacy.views import entry_api as legacy_entry_endpoints
 from idp.legacy.views import link as link_views
-from idp.messages import absent, console, smtp
+from idp.messages import absent, console, sms_gateway, smtp
 from idp.officers import views as officer_views
 from idp.officers.nav import Link
 from idp.oidc import access_tokens, account_events, backchannel, devices, dynamic_registration, jti, logos, pending, pushed_requests
@@ -196,8 +196,9 @@ def adapters_for(settings: Settings) -> Adapters:
     """The outside world as the settings describe it."""
     if settings.delivery == "console":
         return Adapters(clock=SystemClock(), mail=console.Mail(), sms=console.Sms(), outbound=outbound.Client(settings))
-    mail = smtp.Mail(settings.smtp_url, settings.mail_from)
-    return Adapters(clock=SystemClock(), mail=mail, sms=absent.Sms(), outbound=outbound.Client(settings))
+    mail, web_client, clock = smtp.Mail(settings.smtp_url, settings.mail_from), outbound.Client(settings), SystemClock()
+    gateway = sms_gateway.Sms(settings.sms_url, settings.sms_secret.get_secret_value(), web_client, clock)
+    return Adapters(clock=clock, mail=mail, sms=gateway if settings.sms_url else absent.Sms(), outbound=web_client)
 
 
 def load_principal() -> web.Principal | None:
@@ -259,6 +260,7 @@ def create_app(settings: Settings | None = None, adapters: Adapters | None = Non
     db.init_app(app, settings)
     i18n.init_app(app, settings.https)
     app.before_request(_number)
+    floods.init_app(app, settings)
     web.init_app(app, settings, secret)
     frame.init_app(app, settings)
     legacy_frame.init_app(app)

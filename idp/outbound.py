@@ -25,6 +25,7 @@ WHOLE_SECONDS = 5.0
 MOST_BYTES = 64 * 1024
 MAX_URL_CHARACTERS = 2000
 USER_AGENT = "licence-idp"
+NONE: Mapping[str, str] = {}
 DEFAULT_PORTS = {"https": 443, "http": 80}
 # of IPv6 only what is routed; translators (NAT64 lies outside, 6to4 and Teredo within) would lead back to IPv4
 _ROUTED = ip_network("2000::/3")
@@ -111,9 +112,9 @@ class Client:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._exchange("POST", url, urlencode(form).encode(), headers, most)
 
-    def push(self, url: str, kind: str, body: bytes, *, most: int = MOST_BYTES) -> Fetched:
-        """POST of a body of the media type `kind`."""
-        return self._exchange("POST", url, body, {"Content-Type": kind, "Accept": "application/json"}, most)
+    def push(self, url: str, kind: str, body: bytes, *, most: int = MOST_BYTES, headers: Mapping[str, str] = NONE) -> Fetched:
+        """POST of a body of the media type `kind`, with further headers."""
+        return self._exchange("POST", url, body, {"Content-Type": kind, "Accept": "application/json", **headers}, most)
 
     def refuses(self, url: str) -> str | None:
         """Whether `url` would not be called at all, as a stable code, for registration; a name without an address is let pass.

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from idp.delivery_settings import DeliverySettings
 from idp.ekey_settings import CertificatesFile, CommaList, EKeySettings, comma_separated
 from idp.errors import ConfigurationError
 
@@ -34,7 +35,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-class Settings(EKeySettings):
+class Settings(EKeySettings, DeliverySettings):
     """All that operators can set. Times in seconds unless the name says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="IDP_", frozen=True, extra="forbid")
@@ -51,6 +52,8 @@ class Settings(EKeySettings):
     secret_key_file: Path | None = Field(None, description="File (0600) that holds the master secret; default `secret.key` in the data directory.")
 
     # The network around it
+    requests_per_minute: int = Field(6000, ge=0, le=1000000, description="Page requests per address (IPv6: /64) and minute; 0 = no such limit.")
+    redis_url: str = Field("", description="`redis://host:port/0`, where that is counted for all workers together; empty = each counts for itself.")
     trusted_proxy: CommaList = Field((), description="Addresses or networks of the proxies whose X-Forwarded-* headers count; empty = none.")
     client_cert_header: str = Field("", description="Header in which the proxy hands on client certificates (RFC 8705); empty = no mutual TLS.")
     client_cert_format: Literal["rfc9440", "pem-escaped"] = Field(
@@ -110,9 +113,6 @@ class Settings(EKeySettings):
     )
 
     # What is said
-    delivery: Literal["console", "smtp"] = Field("console", description="How messages leave; `console` only on loopback.")
-    smtp_url: str = Field("", description="`smtp://[user:password@]host:port` or `smtps://…`.")
-    mail_from: str = Field("no-reply@localhost", description="Sender of mails.")
     service_telephone: str = Field("12335", description="Service telephone on every page (D14).")
     key_application_url: str = Field("", description="Link to the key office's procedure (R43, D14).")
     code_lookup_url: str = Field("", description="Link to the enterprise code look-up (R51, D14).")
@@ -185,8 +185,6 @@ class Settings(EKeySettings):
     def _dangerous(self) -> "Settings":
         if self.production and self.delivery == "console":
             raise ValueError("delivery: `console` would print codes to the log; set smtp")
-        if self.delivery == "smtp" and not self.smtp_url:
-            raise ValueError("smtp_url: needed for delivery by smtp")
         if self.session_idle_seconds > self.session_absolute_seconds:
             raise ValueError("session_idle_seconds: longer than session_absolute_seconds")
         return self
@@ -221,11 +219,6 @@ class Settings(EKeySettings):
     def https(self) -> bool:
         """Whether the issuer is https; decides cookie prefix and Secure."""
         return self.issuer.startswith("https:")
-
-    @property
-    def code_channels(self) -> tuple[str, ...]:
-        """How one-time codes can leave: there is no gateway for short messages yet, so in earnest only mails."""
-        return ("mobile", "email") if self.delivery == "console" else ("email",)
 
     @property
     def production(self) -> bool:

@@ -115,6 +115,7 @@ def _deliver(app: Flask, item: Claimed, handlers_: Mapping[str, Handler], now: d
 
 
 def _left_the_house(item: Claimed, handlers_: Mapping[str, Handler]) -> bool:
+    queue.delivering.set(item.key)
     try:
         handlers_[item.kind](item.payload)
     except Exception:

@@ -68,7 +68,7 @@ class FakeWeb:
         self.posted.append((url, dict(form)))
         return self.get(url)
 
-    def push(self, url: str, kind: str, body: bytes, *, most: int = 0) -> Fetched:
+    def push(self, url: str, kind: str, body: bytes, *, most: int = 0, headers: Mapping[str, str] | None = None) -> Fetched:
         self.pushed.append((url, kind, body.decode()))
         return self.get(url)
 
@@ -98,7 +98,7 @@ class PublicWeb:
             raise Unreachable("address")
         return self.whole.post(url, form, most=most)
 
-    def push(self, url: str, kind: str, body: bytes, *, most: int = 0) -> Fetched:
+    def push(self, url: str, kind: str, body: bytes, *, most: int = 0, headers: Mapping[str, str] | None = None) -> Fetched:
         if url in self.whole.inside:
             raise Unreachable("address")
         return self.whole.push(url, kind, body, most=most)

@@ -3,9 +3,12 @@
 Items of one lane go to one receiver: one at a time from each worker process, and when it fails, the whole lane rests.
 """
 
+import json
 from collections.abc import Callable, Collection
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import String, cast, delete, func, or_, select, tuple_, update
@@ -20,6 +23,9 @@ MAX_TRIES = 10  # the last one about eight hours after the first
 
 Handler = Callable[[dict[str, Any]], None]
 
+# the key of the item that is delivered just now, the same at each try and no other item's: for receivers that must know a repeated one
+delivering: ContextVar[str] = ContextVar("delivering", default="")
+
 
 @dataclass(frozen=True)
 class Claimed:
@@ -30,6 +36,7 @@ class Claimed:
     lane: str | None
     payload: dict[str, Any]
     tries: int
+    key: str
 
 
 def enqueue(kind: str, payload: dict[str, Any], now: datetime, lane: str | None = None) -> None:
@@ -62,7 +69,12 @@ def claim(now: datetime, most: int, kinds: Collection[str], under_way: Collectio
     rows = session.scalars(due.order_by(OutboxItem.due_at, OutboxItem.id).limit(most).with_for_update(skip_locked=True)).all()
     for row in rows:
         row.due_at, row.tries = now + LEASE, row.tries + 1
-    return [Claimed(row.id, row.kind, row.lane, row.payload, row.tries) for row in rows]
+    return [Claimed(row.id, row.kind, row.lane, row.payload, row.tries, _key(row)) for row in rows]
+
+
+def _key(row: OutboxItem) -> str:
+    # a number may come again once its item is gone, but not at the same moment
+    return sha256(f"{row.id}\n{row.created_at.isoformat()}\n{json.dumps(row.payload, sort_keys=True)}".encode()).hexdigest()[:32]
 
 
 def delivered(item: Claimed) -> None:
