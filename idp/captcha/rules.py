@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 
 from idp import opaque_tokens, typed_digits
+from idp.captcha import work
 from idp.captcha.models import CaptchaChallenge
 from idp.db import session, spend_once
 
@@ -44,12 +45,17 @@ def answer_of(challenge_id: str, secret: str, now: datetime) -> str | None:
 
 
 def check(challenge_id: str, transaction_id: str, typed: str, secret: str, now: datetime) -> bool:
-    """Whether `typed` answers this question of this transaction. Spends the question either way, so each allows one guess."""
+    """Whether `typed` answers this question of this transaction: the digits, or the solution of its work (D16).
+
+    Spends the question either way, so each allows one guess.
+    """
     answer = answer_of(challenge_id, secret, now)
     mine = (CaptchaChallenge.id == challenge_id, CaptchaChallenge.transaction_id == transaction_id)
     alive = (CaptchaChallenge.spent_at.is_(None), CaptchaChallenge.expires_at > now)
     if answer is None or not spend_once(update(CaptchaChallenge).where(*mine, *alive).values(spent_at=now)):
         return False
+    if work.is_solution(typed):
+        return work.solves(typed, challenge_id, secret)
     return opaque_tokens.same(typed_digits.read(typed) or "", answer)
 
 

@@ -2,10 +2,16 @@
 
 from flask import Blueprint, Response, abort
 
-from idp.captcha import image, rules
+from idp.captcha import image, rules, work
 from idp.web import access, now, runtime
 
 pages = Blueprint("captcha", __name__)
+
+
+@pages.app_template_global("captcha_work")
+def work_of(challenge_id: str) -> str:
+    """What a page's script is to work on for this question."""
+    return work.challenge(challenge_id, runtime().secret)
 
 
 @pages.get("/captcha/<challenge_id>.png")

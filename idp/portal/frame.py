@@ -21,7 +21,7 @@ from idp.settings import Settings
 
 STATIC = Path(__file__).parent.parent / "static"
 STATIC_SECONDS = 3600
-ASSETS = ("site.css", "site.js", "ekey.js", "ekey-permission.zh.svg", "ekey-permission.en.svg")
+ASSETS = ("site.css", "site.js", "ekey.js", "captcha.js", "captcha-worker.js", "ekey-permission.zh.svg", "ekey-permission.en.svg")
 DAY_PATTERN = {"zh": "yyyy年M月d日", "en": "d MMMM yyyy"}
 MOMENT_PATTERN = {"zh": "yyyy年M月d日 HH:mm", "en": "d MMMM yyyy HH:mm '(Beijing time)'"}
 TIME_PATTERN = {"zh": "M月d日 HH:mm", "en": "d MMMM HH:mm '(Beijing time)'"}

@@ -16,6 +16,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from playwright.sync_api import Page
+
 from idp import opaque_tokens
 from idp.captcha.rules import PURPOSE
 
@@ -114,6 +116,11 @@ class Demo:
         with closing(sqlite3.connect(self.state / "platform" / "idp.db")) as database:
             row = database.execute("SELECT sealed_answer FROM captcha_challenges WHERE id = ?", (challenge_id,)).fetchone()
         return opaque_tokens.unseal((self.state / "platform" / "secret.key").read_text().strip(), PURPOSE, row[0])
+
+    def pass_captcha(self, page: Page) -> None:
+        """Without scripts the picture is read; else the browser works while the form is filled in."""
+        if page.locator("[name=captcha]").is_visible():
+            page.fill("[name=captcha]", self.read_captcha(page.locator("[name=captcha_id]").input_value()))
 
     def read_code(self, recipient: str, number: int = 1) -> str:
         """The newest code that the worker printed instead of sending, once so many have come; it comes within seconds."""

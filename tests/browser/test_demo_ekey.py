@@ -95,7 +95,7 @@ def test_from_the_card_to_the_hall(terminal: Terminal, prepared: Prepared, page:
     demo.card("put", "beijing")
     read_name(page, demo, "0441987654321-beijing")
     page.fill("[name=password]", PASSWORD)
-    page.fill("[name=captcha]", demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+    demo.pass_captcha(page)
     page.click("#continue")
     expect(page.locator("h1")).to_have_text("使用电子钥匙")
     assert terminal.shown == "", "no PIN before the password"
@@ -114,7 +114,7 @@ def first_sign_in_without_key(page: Page, demo: Demo) -> None:
     page.goto(f"{demo.issuer}/loginCorp.html")
     page.fill("[name=username]", "liangyong")
     page.fill("[name=password]", DUAL_USE_PASSWORD)
-    page.fill("[name=captcha]", demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+    demo.pass_captcha(page)
     page.click("#continue")
     # the old password is strong enough to stay
     tell_contacts(page, demo, "13800138001")

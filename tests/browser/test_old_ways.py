@@ -26,7 +26,7 @@ class OldUser(StockUser):
         page.goto(f"{self.demo.issuer}/legacy/{system}")
         page.fill("[name=username]", name)
         page.fill("[name=password]", password)
-        page.fill("[name=captcha]", self.demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+        self.demo.pass_captcha(page)
         self.go_on()
 
     def says(self, words: str) -> None:
@@ -131,7 +131,7 @@ def test_two_accounts_become_one_and_part_again_and_one_gets_a_name_of_its_own(u
     user.picture("1-link")
     page.fill("[name=username]", LI)
     page.fill("[name=password]", LI_PASSWORD)
-    page.fill("[name=captcha]", user.demo.read_captcha(page.locator("[name=captcha_id]").input_value()))
+    user.demo.pass_captcha(page)
     user.go_on()
     user.at("/account/link/code$")
     user.picture("2-code")
