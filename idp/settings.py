@@ -84,6 +84,7 @@ class Settings(EKeySettings, DeliverySettings):
     password_typed_max_characters: int = Field(128, ge=64, le=256, description="Longest password that sign-in looks at (D6).")
     password_days: int = Field(0, ge=0, le=730, description="Days after which a password must be changed; 0 = never. Warned 14 days before.")
     password_history_count: int = Field(5, ge=1, le=24, description="How many former platform passwords may not come back.")
+    answer_milliseconds: int = Field(100, ge=0, le=1000, description="Refusals at a sign-in leave at full steps of this, so that time tells nothing.")
     lockout_tries: int = Field(5, ge=3, le=10, description="Wrong passwords in a row that lock.")
     lockout_seconds: int = Field(15 * 60, ge=60, le=24 * 3600, description="First lock; each further one doubles it.")
     lockout_max_seconds: int = Field(24 * 3600, ge=3600, le=7 * 24 * 3600, description="Longest lock.")

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from idp import i18n, web
+from idp import i18n, pacing, web
 from idp.accounts.channels import Way
 from idp.captcha import rules as captcha
 from idp.db import transaction
@@ -70,6 +70,7 @@ def recover(row: SignInTransaction) -> tuple[str, int]:
 @pages.post("/signin/<transaction_id>/recover")
 @web.access.anyone
 @hub.step_page("recover")
+@pacing.answers
 def submit(row: SignInTransaction) -> Any:
     """The same answer whoever was named; or to the e-key."""
     form = request.form

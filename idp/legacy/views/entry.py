@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 
-from idp import opaque_tokens, web
+from idp import opaque_tokens, pacing, web
 from idp.captcha import rules as captcha
 from idp.db import session, transaction
 from idp.entitlements.models import BusinessSystem
@@ -73,6 +73,7 @@ def show(system: str) -> Any:
 
 @pages.post("/legacy/<system>")
 @web.access.anyone
+@pacing.refusals
 def submit(system: str) -> Any:
     """Look at the old password; right, a session of this one system starts, in the commit that counts the log-in."""
     found, form, runtime = known(system), request.form, web.runtime()

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import HTTPException, NotFound
 
-from idp import opaque_tokens, sent_json, web
+from idp import opaque_tokens, pacing, sent_json, web
 from idp.accounts.lockout import Caller
 from idp.db import transaction
 from idp.errors import Refusal
@@ -29,6 +29,7 @@ BUSY_SECONDS = 5
 
 @bp.post("/api/legacy/<system>/attempt")
 @web.access.protocol
+@pacing.refusals
 def attempt(system: str) -> Response:
     """The verdict: ok with what remains (null = not counted) · wrong · ambiguous · closed with the way on · too_many with Retry-After."""
     caller = web.runtime().hooks.own_client(SCOPE + system)

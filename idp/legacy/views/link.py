@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 
-from idp import web
+from idp import pacing, web
 from idp.accounts import channels, credentials
 from idp.accounts.models import Account
 from idp.captcha import rules as captcha
@@ -81,6 +81,7 @@ def show() -> Any:
 
 @pages.post("/account/link")
 @web.access.person
+@pacing.refusals
 def submit() -> Any:
     """The other account's password; right: a code leaves for its contact."""
     again = lately.ask(url_for("linking.show"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import render_template, request
 
-from idp import web
+from idp import pacing, web
 from idp.accounts import argon2id, credentials, directory
 from idp.accounts.credentials import Proof
 from idp.captcha import rules as captcha
@@ -64,6 +64,7 @@ def show(row: SignInTransaction) -> tuple[str, int]:
 @bp.post("/signin/<transaction_id>/password", endpoint="password_post")
 @web.access.anyone
 @hub.step_page("password")
+@pacing.refusals
 def submit(row: SignInTransaction) -> Any:
     """Admit the try, look at the password, remember the result, back to the hub."""
     typed = _typed()
