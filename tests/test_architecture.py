@@ -15,7 +15,9 @@ from idp import web
 ROOT = Path(__file__).parent.parent
 IDP = ROOT / "idp"
 # only these may know the web framework (architecture.md); folders named views or endpoints count as such modules
-FLASK_ALLOWED = re.compile(r"(^|/)(views|cli|endpoints|web|limits|floods|pacing|i18n|db|app|frame|browser|hub|worker|import_command)(\.py|/)|sessions/cookie\.py")
+FLASK_ALLOWED = re.compile(
+    r"(^|/)(views|cli|endpoints|web|limits|floods|pacing|i18n|db|app|frame|browser|hub|worker|import_command)(\.py|/)|sessions/cookie\.py"
+)
 FORBIDDEN_DRAWERS = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 MAX_LINES = 300
 MAX_FUNCTION_LINES = 50
