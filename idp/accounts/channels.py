@@ -44,6 +44,11 @@ def proven(account: Account) -> list[Way]:
     return [way for way in ways(account) if way.proven]
 
 
+def ever_proven(account: Account) -> bool:
+    """Whether any contact was, also one that this installation cannot reach at present: nothing weaker stands in its place then."""
+    return account.mobile_proven_at is not None or account.email_proven_at is not None
+
+
 def among(found: Sequence[Way], channel: str, recipient: str) -> bool:
     """Whether this contact is one of those; mailboxes are one in every case, as for codes."""
     return any(way.channel == channel and way.recipient.casefold() == recipient.casefold() for way in found)

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import select, update
 
 from idp import limits, opaque_tokens
-from idp.accounts import channels, contacts, notices
+from idp.accounts import channels, contacts, notices, totp
 from idp.accounts.channels import Way
 from idp.accounts.contact_models import ContactChange
 from idp.accounts.models import Account
@@ -118,7 +118,7 @@ def others(account: Account, change: ContactChange) -> list[Way]:
 
 def second_proof(account: Account, change: ContactChange, session_id: int, now: datetime) -> str | None:
     """What stands beside the password: first (there is nobody to ask yet) | code | totp | ekey; None = nothing yet."""
-    if not channels.second_proof(account):
+    if not channels.ever_proven(account) and not totp.is_on(account.id):
         return "first"
     if change.second_at is not None and now < change.second_at + LATELY:
         return "code"

@@ -105,9 +105,9 @@ def _reaches(account: Account, where: To) -> bool:
     """Whether a code to this contact may begin the recovery of this account."""
     if account.closed is not None:
         return False
-    own = channels.proven(account)
     # R59: what only an old system had counts while the account has nothing better
-    return channels.among(own or _unproven(account), where.channel, where.recipient)
+    counting = channels.proven(account) if channels.ever_proven(account) else _unproven(account)
+    return channels.among(counting, where.channel, where.recipient)
 
 
 def _unproven(account: Account) -> list[Way]:

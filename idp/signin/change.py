@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from idp import opaque_tokens
-from idp.accounts import channels, contacts, credentials, lockout, password_policy
+from idp.accounts import channels, contacts, credentials, lockout, password_policy, totp
 from idp.accounts import notices as account_notices
 from idp.accounts.argon2id import Hasher
 from idp.accounts.credentials import Candidate
@@ -56,6 +56,9 @@ def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on
     account = flow.hold_account(row, steps.change_needed, now)
     if account is None:
         return
+    # an authenticator app that was switched on meanwhile was asked for nowhere
+    if steps.recovering(row) and totp.is_on(account.id) and not row.facts["totp_on"]:
+        raise flow.Stale
     if credentials.set_password(account, new_hash, row.facts["change_due"], now):
         notices.announce_old_passwords_died(account.id, secret, now)
     # threats F: whoever could object hears of it
@@ -70,7 +73,7 @@ def commit(row: SignInTransaction, new_hash: str, secret: str, now: datetime, on
 def _recovered(row: SignInTransaction, account: Account, now: datetime) -> None:
     """The contact that was proven on the way counts from now on, old tries lock nobody any more."""
     to = row.facts.get("recover_to")
-    if to is not None and not channels.proven(account):
+    if to is not None and not channels.ever_proven(account):
         contacts.give(account, contacts.Contacts(**{"mobile": None, "email": None, to["channel"]: to["recipient"]}), now)
         contacts.prove(account, to["channel"], now)
     account_notices.announce(RECOVERED, account, now)

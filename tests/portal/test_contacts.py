@@ -18,6 +18,7 @@ from idp.audit.models import AuditEvent
 from idp.db import session, transaction
 from idp.entitlements import systems
 from idp.sessions.models import Session
+from idp.settings import Settings
 from idp.signin.views.password import hasher
 from idp.worker import deliver, run_once
 from tests import people
@@ -260,3 +261,13 @@ def test_the_second_proof_alone_changes_nothing_and_lasts_ten_minutes(world: Wor
     world.act(person, action="send")
     world.act(person, action="new", code=person.read_code())
     assert (person.at, world.mobile()) == (path, MOBILE)
+
+
+@pytest.mark.requirement("R57")
+def test_a_proven_number_that_cannot_be_reached_now_still_asks_for_more_than_the_password(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.write(lambda account: setattr(account, "email_proven_at", None))
+    monkeypatch.setattr(Settings, "code_channels", ("email",))
+    person = world.changing("new@example.cn", "email")
+    world.act(person, action="new", code=person.read_code("email"))
+    assert (person.at.startswith("/account/contacts/"), world.by()) == (True, [])
+    assert "72 小时" in person.text

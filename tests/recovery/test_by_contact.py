@@ -18,6 +18,7 @@ from idp.db import session, transaction
 from idp.entitlements import systems
 from idp.one_time_codes.models import OneTimeCode
 from idp.sessions.models import Session
+from idp.settings import Settings
 from idp.signin.views.password import hasher
 from idp.worker import deliver
 from tests import people
@@ -441,3 +442,22 @@ def test_lockout_afresh_forgets_only_its_account(world: World) -> None:
         lockout.afresh(world.account_id)
     with world.app.app_context():
         assert session.scalars(select(PasswordFailures.subject)).all() == ["account:99"]
+
+
+@pytest.mark.requirement("R59")
+def test_a_proven_number_that_cannot_be_reached_now_gives_imported_contacts_no_say(stock: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    stock.write(lambda account: setattr(account, "mobile_proven_at", stock.clock.now()))
+    monkeypatch.setattr(Settings, "code_channels", ("email",))
+    assert stock.forgot(EMAIL).at.endswith("/recover-code")
+    assert stock.tell() == []
+
+
+@pytest.mark.requirement("R75")
+def test_an_app_that_is_switched_on_meanwhile_was_asked_for_nowhere(world: World) -> None:
+    person = world.forgot()
+    person.submit(code=person.read_code())
+    with world.app.app_context(), transaction():
+        device = pyotp.TOTP(totp.begin(world.account_id, "b", SECRET, world.clock.now()) or "")
+        totp.confirm(world.account_id, "b", device.at(world.clock.now()), SECRET, world.clock.now())
+    person.submit(new_password=NEW, confirm_password=NEW)
+    assert (person.page.status_code, world.come(NEW).at.endswith("/password")) == (410, True)

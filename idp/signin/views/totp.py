@@ -18,7 +18,8 @@ def _page(row: SignInTransaction, errors: list[Refusal], status: int = 200) -> t
     if row.account_id is None or not totp.is_on(row.account_id):
         return render_template("signin/totp_none.html", transaction=row), 403
     recovery = any(error.field == "recovery_code" for error in errors)
-    by_ekey = web.runtime().settings.ekey_on and row.facts.get("totp") != "must" and "ekey_found" not in row.facts
+    instead = row.facts.get("totp") != "must" and "ekey_found" not in row.facts and not steps.recovering(row)
+    by_ekey = web.runtime().settings.ekey_on and instead
     return render_template("signin/totp.html", transaction=row, errors=errors, recovery=recovery, by_ekey=by_ekey), status
 
 
