@@ -21,9 +21,11 @@ from idp.signin.views.password import hasher
 from tests import people
 from tests.conftest import SECRET
 from tests.ekey.bad_pki import NOW, Card, Pki, holder, revocation_list
-from tests.ekey.test_step import LIST, Holder
+from tests.ekey.test_step import LIST, Holder, token
 from tests.fakes import FakeClock
 from tests.people import NAME
+from tests.races.test_signin import same_browser
+from tests.relying_party import ISSUER
 
 SERIAL, PASSWORD, NEW = "EK76DA6FAE991C57", "Strong1Passw0rd", "Newer2Passw0rd"
 MOBILE, EMAIL = "+8613800138000", "beijing@example.cn"
@@ -192,3 +194,19 @@ def test_somebody_elses_key_is_no_second_proof(app: Flask, account_id: int, boun
     person.use(bound)
     assert person.page.status_code == 422
     assert person.open(f"/signin/{transaction_id}/change").request.path.endswith("/ekey")
+
+
+@pytest.mark.requirement("R84")
+def test_who_knew_the_browsers_secret_before_has_nothing_of_the_key(app: Flask, bound: Card) -> None:
+    person = to_key(app)
+    nonce = person.challenge()
+    action, fields = person.prepare(nonce=nonce, token=token(bound, nonce, ISSUER))
+    thief, again = same_browser(person), same_browser(person)
+    person.page = person.client.post(action, data=fields, follow_redirects=True)
+    assert person.at.endswith("/change")
+    transaction_id = person.at.split("/")[2]
+    assert [thief.open(f"/signin/{transaction_id}/{step}").status_code for step in ("change", "ekey", "recovered")] == [410] * 3
+    # nor does the same answer sent twice take it away from the first
+    assert again.client.post(action, data=fields).status_code == 410
+    set_new(person)
+    assert person.at.endswith("/recovered")

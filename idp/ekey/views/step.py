@@ -13,7 +13,7 @@ from idp.ekey.revocation_cache import Stored
 from idp.ekey.verification import Rules
 from idp.ekey.views import bp
 from idp.errors import Refusal
-from idp.signin import browser, steps
+from idp.signin import browser, flow, steps
 from idp.signin.models import SignInTransaction
 from idp.signin.views import hub
 
@@ -130,8 +130,13 @@ def _judge(row: SignInTransaction, nonce: str, text: str) -> Refusal | None:
     found = _proven(text, nonce, words) if spent else Refused(0, "challenge")
     # 7
     with transaction():
+        nobody = step.held(row, web.now()) and row.account_id is None
         words.keep()
-        return step.settle(row, found, web.now(), web.today())
+        told, settled = step.settle(row, found, web.now(), web.today()), row.account_id is not None
+        # threats H: a recovery is bound anew to who has proven the key, as at a right password
+        if told is None and settled and nobody and steps.recovering(row):
+            flow.hand_over(row, browser.renew())
+        return told
 
 
 def source() -> Stored:
