@@ -10,13 +10,18 @@ MIN_SECRET_CHARACTERS = 32
 
 
 class DeliverySettings(BaseSettings):
-    """Mail and short messages."""
+    """Mail, short messages, and how many codes may leave by them."""
 
     delivery: Literal["console", "smtp"] = Field("console", description="How messages leave; `console` only on loopback.")
     smtp_url: str = Field("", description="`smtp://[user:password@]host:port` or `smtps://…`.")
     mail_from: str = Field("no-reply@localhost", description="Sender of mails.")
     sms_url: str = Field("", description="Address of the gateway for short messages (docs/sms-gateway.md); empty = there is none, codes go by mail.")
     sms_secret: SecretStr = Field(SecretStr(""), description="Signs what goes to that gateway; 32 characters or more.")
+
+    codes_per_hour: int = Field(
+        20000, ge=100, le=1000000, description="One-time codes that leave in an hour, by short message and by mail each; no more until the next hour."
+    )
+    codes_per_ip_hour: int = Field(300, ge=20, le=10000, description="One-time codes asked for from one address (IPv6: /64) in an hour.")
 
     @field_validator("sms_url")
     @classmethod

@@ -11,8 +11,11 @@ from flask_limiter import Limiter, RequestLimit
 from idp import web
 from idp.settings import Settings
 
-# protocol endpoints are called by a few servers for everybody, and authenticate their callers
+# protocol endpoints are called by a few servers for everybody; their refusals, starts and stored requests are counted by `idp.limits`, and counting
+# each call here would cost more than the whole of some of them
 PAGES = frozenset(["anyone", "person", "officer"])
+# a page waits no longer than this for a Redis that takes connections and says nothing
+REDIS_SECONDS = 0.2
 
 
 def _elsewhere() -> bool:
@@ -25,6 +28,11 @@ def _breached(limit: RequestLimit) -> Response:
     return answer
 
 
+def _patience() -> dict[str, str | int]:
+    # the limiter's type knows no fractions, the client does
+    return {"socket_timeout": REDIS_SECONDS, "socket_connect_timeout": REDIS_SECONDS}  # type: ignore[dict-item]
+
+
 def init_app(app: Flask, settings: Settings) -> Limiter | None:
     """Count from now on; 0 = no such limit."""
     if not settings.requests_per_minute:
@@ -35,6 +43,7 @@ def init_app(app: Flask, settings: Settings) -> Limiter | None:
         # one count for all pages together
         application_limits=[f"{settings.requests_per_minute} per minute"],
         storage_uri=settings.redis_url or "memory://",
+        storage_options=_patience() if settings.redis_url else {},
         strategy="fixed-window",
         in_memory_fallback_enabled=bool(settings.redis_url),
         swallow_errors=True,

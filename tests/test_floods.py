@@ -1,5 +1,6 @@
 """Coarse limits on pages: per network, in Redis or in the process; against floods only, so they fail open (threats F)."""
 
+import logging
 import shutil
 import socket
 import subprocess
@@ -7,7 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from flask import Flask
 
 from idp.adapters import Adapters
@@ -38,8 +41,8 @@ def _status(app: Flask, path: str, environment: dict[str, str]) -> int:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
+def redis(folder: Path, port: int = 0) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    with socket.create_server(("127.0.0.1", port)) as free:
         port = free.getsockname()[1]
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -104,6 +107,32 @@ def test_where_redis_dies_pages_go_on(tmp_path: Path, sqlite_template: Path) -> 
         process.wait(10)
         # each process counts for itself meanwhile
         assert statuses(app, MOST) == [200] * MOST
+
+
+def test_when_redis_is_back_it_counts_again_and_the_log_says_each_once(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "flask-limiter")
+    with redis(tmp_path) as (url, _):
+        app = made(tmp_path, sqlite_template, url)
+        assert statuses(app, MOST + 1) == [200] * MOST + [429]
+    caplog.clear()
+    assert statuses(app, MOST) == [200] * MOST
+    with redis(tmp_path, int(url.split(":")[2].removesuffix("/0"))):
+        # the limiter looks for it again after a while
+        monkeypatch.setattr("flask_limiter._extension.time", SimpleNamespace(time=lambda: time.time() + 60))
+        assert statuses(app, MOST + 1) == [200] * MOST + [429]
+    told = [record.levelname for record in caplog.records if "storage" in record.message]
+    assert told == ["WARNING", "INFO"]
+
+
+def test_a_redis_that_hangs_holds_no_page_up(tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("idp.floods.REDIS_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        app = made(tmp_path, sqlite_template, f"redis://127.0.0.1:{mute.getsockname()[1]}/0")
+        began = time.monotonic()
+        assert statuses(app, MOST) == [200] * MOST
+        assert time.monotonic() - began < 5, "the client's own patience is 5 s a call"
 
 
 def test_where_redis_never_was_pages_go_on(tmp_path: Path, sqlite_template: Path) -> None:

@@ -249,7 +249,7 @@ def code_accepted(now: datetime, *, account_id: int | None, purpose: str) -> Non
 
 
 def code_refused(now: datetime, *, account_id: int | None, purpose: str, reason: str) -> None:
-    """A one-time code was not accepted (wrong, over) or not sent (too_many)."""
+    """A one-time code was not accepted (wrong, over) or not sent (too_many; too_many_in_all: the platform's own cap)."""
     write("code.refused", now, account_id=account_id, detail={"purpose": purpose, "reason": reason})
 
 

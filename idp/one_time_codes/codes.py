@@ -12,11 +12,11 @@ from typing import Literal
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from idp import limits, opaque_tokens, typed_digits
+from idp import opaque_tokens, typed_digits
 from idp.audit import catalogue as audit
 from idp.db import session, spend_once
 from idp.i18n import DEFAULT
-from idp.one_time_codes import delivery
+from idp.one_time_codes import caps, delivery
 from idp.one_time_codes.models import OneTimeCode
 
 Channel = Literal["mobile", "email"]
@@ -24,8 +24,6 @@ DIGITS = 6
 LIFE = timedelta(minutes=10)
 MOST_TRIES = 5
 RESEND = timedelta(seconds=60)
-# each recipient, whatever the purpose; whose contact it is proven to be has a budget of their own, which no stranger's sign-in uses up
-PER_RECIPIENT = (limits.Rule("codes.recipient.hour", 5, 3600), limits.Rule("codes.recipient.day", 10, 24 * 3600))
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class TooMany:
-    """The recipient had all codes of this hour or day."""
+    """The recipient, the account, the network or everybody together had all codes of this hour or day (caps.py)."""
 
     until: datetime
 
@@ -75,16 +73,19 @@ def send(
     fresh = session.get(OneTimeCode, (purpose, subject), populate_existing=True)
     if fresh is not None and fresh.recipient == addressee and now < fresh.sent_at + RESEND:
         return Wait(fresh.sent_at + RESEND)
-    for rule in PER_RECIPIENT:
-        taken = limits.take(rule, _budget(addressee, f"{account_id}" if proven else "", budget, secret), now)
-        if not taken.allowed:
-            audit.code_refused(now, account_id=account_id, purpose=purpose, reason="too_many")
-            return TooMany(taken.retry_at)
+    counted = _budget(addressee, f"{account_id}" if proven else "", budget, secret)
+    asked = caps.Asked(channel, addressee, counted, account_id, leaves=deliver)
+    full = caps.claim(asked, now, hush=bool(budget))
+    if full is not None:
+        audit.code_refused(now, account_id=account_id, purpose=purpose, reason=full.reason)
+        return TooMany(full.until)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     digest = _digest(secret, purpose, subject, addressee, code)
     if not _write(purpose, subject, channel, addressee, digest, now):
         return Wait(now + RESEND)  # another request was first
-    if deliver:
+    if deliver and budget and not caps.reaches(asked, now):
+        audit.code_refused(now, account_id=account_id, purpose=purpose, reason="too_many")
+    elif deliver:
         delivery.enqueue(delivery.Letter(purpose, subject, channel, recipient, code, digest, locale), secret, now)
         audit.code_sent(now, account_id=account_id, purpose=purpose, channel=channel)
     return Sent(now + RESEND, now + LIFE)

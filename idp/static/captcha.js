@@ -5,15 +5,18 @@ const SLOW_SECONDS = 8;
 
 for (const step of document.querySelectorAll(".captcha-step")) {
   const picture = step.querySelector(".captcha-picture"), told = step.querySelector(".captcha-work"), field = step.querySelector("[name=captcha]");
-  const form = field.form, asked = JSON.parse(step.dataset.work);
+  const form = field.form, again = form.querySelector(".captcha-again"), asked = JSON.parse(step.dataset.work);
   // after a wrong answer the picture is asked
   if (picture.querySelector(".error") || !window.Worker || !window.crypto?.subtle) continue;
   let solved = false, failed = false, waiting = null;
 
+  const show = (shown) => {
+    picture.hidden = again.hidden = !shown;
+  };
   const usePicture = () => {
     failed = true;
     told.hidden = true;
-    picture.hidden = false;
+    show(true);
     waiting = null;
   };
   const worker = new Worker(step.dataset.worker);
@@ -25,17 +28,17 @@ for (const step of document.querySelectorAll(".captcha-step")) {
     if (!field.value) {
       const { algorithm, challenge, salt, signature } = asked;
       field.value = btoa(JSON.stringify({ algorithm, challenge, number, salt, signature }));
-      picture.hidden = true;
+      show(false);
     }
     told.hidden = true;
     if (waiting) form.requestSubmit(waiting);
   };
-  picture.hidden = true;
+  show(false);
   worker.postMessage(asked);
   setTimeout(() => {
     if (solved || failed) return;
     told.hidden = false;
-    picture.hidden = false;
+    show(true);
   }, SLOW_SECONDS * 1000);
 
   form.addEventListener("submit", (event) => {

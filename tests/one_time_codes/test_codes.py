@@ -12,7 +12,7 @@ from sqlalchemy import func, select, update
 from idp import limits
 from idp.audit.models import AuditEvent
 from idp.db import session, transaction
-from idp.one_time_codes import codes, delivery
+from idp.one_time_codes import caps, codes, delivery
 from idp.one_time_codes.codes import Sent, TooMany, Wait
 from idp.one_time_codes.models import OneTimeCode
 from idp.outbox.models import OutboxItem
@@ -156,7 +156,7 @@ def test_caps_of_a_recipient_hold_for_every_subject_and_purpose(ready: Flask) ->
     assert isinstance(send("s9", recipient=OTHER), Sent)
     for n in range(5):
         assert isinstance(send(f"t{n}", at=3600), Sent)
-    assert send("t9", at=7200) == TooMany(limits.window_end(codes.PER_RECIPIENT[1], START))
+    assert send("t9", at=7200) == TooMany(limits.window_end(caps.PER_RECIPIENT[1], START))
 
 
 def test_strangers_do_not_use_up_the_codes_of_a_proven_contact(ready: Flask) -> None:

@@ -94,7 +94,7 @@ def test_nothing_that_a_strict_policy_forbids(page: Page) -> None:
         assert not [name for name in element.attrs if name == "style" or name.startswith("on")], element
         assert not [value for value in element.attrs.values() if re.match(r"\s*(javascript|data):", value, re.IGNORECASE)], element
     assert not page.all("style", "iframe", "object", "embed")
-    assert all(re.match(r"/static/(site|ekey)\.js\?v=", script.attrs["src"]) and not script.text for script in page.all("script"))
+    assert all(re.match(r"/static/(site|ekey|captcha)\.js\?v=", script.attrs["src"]) and not script.text for script in page.all("script"))
 
 
 def test_fields_have_visible_labels_and_no_placeholder(page: Page) -> None:
