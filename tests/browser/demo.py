@@ -119,6 +119,7 @@ class Demo:
 
     def pass_captcha(self, page: Page) -> None:
         """Without scripts the picture is read; else the browser works while the form is filled in."""
+        page.wait_for_load_state("load")  # by then a script has put the picture away
         if page.locator("[name=captcha]").is_visible():
             page.fill("[name=captcha]", self.read_captcha(page.locator("[name=captcha_id]").input_value()))
 
