@@ -47,7 +47,7 @@ from idp.recovery import views as recovery_views
 from idp.second_person import rules as second_person
 from idp.second_person import views as second_person_views
 from idp.second_person.rules import Act
-from idp.sessions import cookie, device, drafts, lifecycle
+from idp.sessions import cookie, device, lifecycle
 from idp.sessions.models import Session
 from idp.settings import Settings, load, master_secret
 from idp.signin import closing, flow, notices, steps
@@ -128,7 +128,7 @@ def end_closed_sessions(now: datetime) -> None:
 def end_overdue_sessions(now: datetime) -> None:
     """R77: the absolute end is an end like a sign-out: grants end, systems are told."""
     for row in lifecycle.overdue(now):
-        lifecycle.end(row, lifecycle.ABSOLUTE, now, web.runtime().hooks.session_ended)
+        lifecycle.end(row, "absolute", now, web.runtime().hooks.session_ended)
 
 
 def end_dead_keys(now: datetime) -> None:
@@ -152,7 +152,6 @@ JOBS = (
     end_overdue_sessions,
     end_dead_keys,
     lifecycle.sweep,
-    drafts.sweep,
     limits.sweep,
     flow.sweep,
     captcha.sweep,

@@ -17,8 +17,6 @@ from idp.sessions.models import Session, SessionClient
 TOUCH_EVERY = timedelta(seconds=60)
 # past its absolute end; no grant and no hint of a session lives that long
 KEPT = timedelta(days=1)
-# the `end_reason` of a session past its absolute end
-ABSOLUTE = "absolute"
 # R54: at most, for a session of the legacy entry
 LIMITED_SECONDS = 4 * 3600
 
@@ -106,21 +104,8 @@ def lose_app(session_id: int) -> None:
 
 def unended(secret: str) -> Session | None:
     """The session behind a cookie that nobody has ended, even if it is idle: what a new sign-in renews or ends, and what a sign-out ends."""
-    row = _behind(secret)
+    row = db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret))) if secret else None
     return row if row is not None and row.ended_at is None else None
-
-
-def _behind(secret: str) -> Session | None:
-    return db_session.scalar(select(Session).where(Session.secret_digest == opaque_tokens.digest(secret))) if secret else None
-
-
-def over_by_time(secret: str, now: datetime, idle_seconds: int) -> Session | None:
-    """The session behind a cookie that time alone has ended, idle or absolute; None for one that lives, or that somebody has ended (R77)."""
-    row = _behind(secret)
-    if row is None:
-        return None
-    by_time = not is_live(row, now, idle_seconds) if row.ended_at is None else row.end_reason == ABSOLUTE
-    return row if by_time else None
 
 
 def find(secret: str, now: datetime, idle_seconds: int) -> Session | None:

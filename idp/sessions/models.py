@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, String, Text
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from idp.db import Base
@@ -48,18 +48,3 @@ class SessionClient(Base):
     session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True)
     client_id: Mapped[str] = mapped_column(String(128), primary_key=True)
     sid: Mapped[str] = mapped_column(String(64), unique=True)
-
-
-class FormDraft(Base):
-    """What one account typed into one form in one browser before its session was over: sealed under that browser's secret, for a day (R77).
-
-    `page_digest`: of the path of the page that the form stands on.
-    """
-
-    __tablename__ = "form_drafts"
-
-    account_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    page_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    browser_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    sealed: Mapped[str] = mapped_column(Text)
-    kept_at: Mapped[datetime] = mapped_column(index=True)
